@@ -1,0 +1,81 @@
+.DEFAULT_GOAL := help
+
+TOOL := go tool -modfile=internal/tools/go.mod
+VERSION ?= $(or $(shell git describe --tags --match 'v*' --dirty 2>/dev/null | sed s/^v//),0.1.0-dev)
+FUZZTIME ?= 5s
+BENCH ?= .
+
+COLLECTOR := bin/otelcol-slacklogs
+HELPER := bin/slacklogs
+# What the binaries are built from, so that they are built only when it changed.
+SOURCES := go.mod go.sum $(shell find cmd internal receiver -type f ! -name '*_test.go' ! -name '*.md' ! -path '*/testdata/*' 2>/dev/null)
+
+.PHONY: help
+help: ## Print this
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F '|' '{printf "  %-11s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: collector helper ## Show Slack's logs on the terminal: with SLACK_TOKEN set Slack's, otherwise a simulator's
+	@scripts/run.sh
+
+.PHONY: collector
+collector: $(COLLECTOR) ## Build bin/otelcol-slacklogs, a collector with the receiver
+
+# ocb takes the version from the environment; env, because a shell can't set a variable with a dot.
+$(COLLECTOR): builder-config.yaml internal/tools/go.mod $(SOURCES)
+	env dist.version=$(VERSION) $(TOOL) builder --config builder-config.yaml
+	@mkdir -p bin
+	install -m 755 .build/otelcol-slacklogs $@
+
+.PHONY: helper
+helper: $(HELPER) ## Build bin/slacklogs, the command-line helper
+
+$(HELPER): $(SOURCES)
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./cmd/slacklogs
+
+.PHONY: test
+test: unit fuzz crash ## All tests that a change must pass
+
+.PHONY: unit
+unit: ## Unit tests, with the race detector
+	go test -race ./...
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (5s)
+	scripts/fuzz.sh $(FUZZTIME)
+
+# The tests that ask where the collector is; without the answer they skip.
+CRASH_TESTS = $(sort $(dir $(shell grep -rl --include='*_test.go' SLACKLOGS_COLLECTOR cmd internal receiver)))
+
+.PHONY: crash
+crash: collector helper ## Tests on the built collector: killed, restarted, the examples loaded
+	$(if $(CRASH_TESTS),SLACKLOGS_COLLECTOR='$(CURDIR)/$(COLLECTOR)' SLACKLOGS_HELPER='$(CURDIR)/$(HELPER)' \
+	  go test -count=1 -v $(addprefix ./,$(CRASH_TESTS)))
+
+.PHONY: bench
+bench: ## Run the benchmarks that match BENCH (all)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+.PHONY: lint
+lint: ## Run the linters
+	$(TOOL) golangci-lint run
+
+.PHONY: fmt
+fmt: ## Format the Go files
+	$(TOOL) golangci-lint fmt
+
+.PHONY: generate
+generate: ## Write what mdatagen makes of metadata.yaml
+	go generate ./...
+
+.PHONY: tidy
+tidy: ## Tidy go.mod
+	go mod tidy
+
+.PHONY: tidy-check
+tidy-check: ## Fail if go.mod is not tidy
+	go mod tidy -diff
+
+.PHONY: clean
+clean: ## Remove what was built, and what `make run` keeps
+	rm -rf bin .build .run

@@ -1,0 +1,326 @@
+// Copyright The slacklogs Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package jsonstream reads Slack's JSON: List takes an answer apart while it streams in, Parser reads one of its
+// elements strictly. An element that is no JSON therefore costs neither its neighbours nor itself: it is still there
+// as text.
+package jsonstream // import "github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// ErrTooLarge means that an answer is longer than the limit.
+var ErrTooLarge = errors.New("the answer is larger than the limit")
+
+// SyntaxError says where and why a text is not JSON. It never holds any of the text, which may be secret.
+type SyntaxError struct {
+	Offset int64 // bytes before the mistake
+	Msg    string
+}
+
+func (e *SyntaxError) Error() string {
+	return fmt.Sprintf("invalid JSON at byte %d: %s", e.Offset, e.Msg)
+}
+
+const (
+	firstBuffer = 64 << 10
+	// A reader that returns nothing this often in a row is taken to be stuck.
+	maxEmptyReads = 100
+)
+
+// Answer is what an answer holds beside the elements of its list.
+type Answer struct {
+	// Rest is the raw text of each other top-level member; of two with the same name the last.
+	Rest map[string][]byte
+	// Found tells whether the list was there, be it empty or null.
+	Found bool
+}
+
+// List reads one JSON object of at most limit bytes and calls yield with the raw text of each element of the list
+// named key, byte for byte and without the white space around it. The text is valid only during the call. Memory
+// grows with the largest element, not with the answer. Should the list come twice, both are handed over.
+//
+// Only what holds the answer together is checked. A value may be wrong inside as long as its quotes and brackets
+// match, so whoever uses an element or a member of Rest has to parse it.
+//
+// The error is ErrTooLarge; a *SyntaxError for an answer that is cut off or isn't an object with such a list (or
+// null, or nothing) in it; one that wraps the reader's; or yield's own. What was read before stands in Answer.
+func List(r io.Reader, key string, limit int64, yield func(text []byte) error) (Answer, error) {
+	s := stream{r: r, limit: limit, buf: make([]byte, 0, firstBuffer), start: -1}
+	answer := Answer{Rest: map[string][]byte{}}
+
+	if err := s.expect('{'); err != nil {
+		return answer, err
+	}
+	var names Parser
+	for first := true; ; first = false {
+		if more, err := s.more(first, '}'); err != nil {
+			return answer, err
+		} else if !more {
+			return answer, s.end()
+		}
+		text, err := s.value()
+		if err != nil {
+			return answer, err
+		}
+		member, err := names.Parse(text)
+		if err != nil || member.Kind() != String {
+			return answer, s.mistake("the name of a member is not a string")
+		}
+		name := member.Str() // now: reading on moves the text away
+		if err := s.expect(':'); err != nil {
+			return answer, err
+		}
+		if name == key {
+			answer.Found = true
+			if err := s.list(yield); err != nil {
+				return answer, err
+			}
+			continue
+		}
+		value, err := s.value()
+		if err != nil {
+			return answer, err
+		}
+		answer.Rest[name] = bytes.Clone(value)
+	}
+}
+
+// stream is a window on the answer. Its methods move pos forward and fill the window when it runs out.
+type stream struct {
+	r       io.Reader
+	readErr error
+	limit   int64
+	buf     []byte
+	offset  int64 // bytes of the answer before buf
+	pos     int
+	start   int // of the value being read, which has to stay in buf; -1: none
+	ended   bool
+	open    []byte // the closing brackets that a value still needs
+}
+
+// list hands over the elements of a list, or nothing for null.
+func (s *stream) list(yield func(text []byte) error) error {
+	c, err := s.peek()
+	if err != nil {
+		return err
+	}
+	if c != '[' {
+		if text, err := s.value(); err != nil || string(text) == "null" {
+			return err
+		}
+		return s.mistake("the list is something else")
+	}
+	s.pos++
+	for first := true; ; first = false {
+		if more, err := s.more(first, ']'); err != nil || !more {
+			return err
+		}
+		text, err := s.value()
+		if err != nil {
+			return err
+		}
+		if err := yield(text); err != nil {
+			return err
+		}
+	}
+}
+
+// more reads the comma before another element, or the closing bracket when there is none.
+func (s *stream) more(first bool, closing byte) (bool, error) {
+	c, err := s.peek()
+	switch {
+	case err != nil:
+		return false, err
+	case c == closing:
+		s.pos++
+		return false, nil
+	case first:
+		return true, nil
+	case c == ',':
+		s.pos++
+		// A bracket may not follow the comma; value sees to that.
+		return true, nil
+	}
+	return false, s.mistake("a comma or closing bracket is missing")
+}
+
+// value reads over one value and returns its text, valid until the next call.
+func (s *stream) value() ([]byte, error) {
+	c, err := s.peek()
+	if err != nil {
+		return nil, err
+	}
+	s.start = s.pos
+	switch c {
+	case '{', '[':
+		err = s.brackets()
+	case '"':
+		err = s.quotes()
+	default:
+		err = s.bare()
+	}
+	if err != nil {
+		return nil, err
+	}
+	text := s.buf[s.start:s.pos:s.pos]
+	s.start = -1
+	return text, nil
+}
+
+// brackets reads to the bracket that matches the one at pos. It keeps its own stack, so that no depth exhausts the
+// goroutine's.
+func (s *stream) brackets() error {
+	s.open = s.open[:0]
+	for {
+		for s.pos < len(s.buf) {
+			c := s.buf[s.pos]
+			switch c {
+			case '"':
+				if err := s.quotes(); err != nil {
+					return err
+				}
+				continue
+			case '{', '[':
+				s.open = append(s.open, c+2) // in ASCII the closing bracket is two further on
+			case '}', ']':
+				last := len(s.open) - 1
+				if s.open[last] != c {
+					return s.mistake("brackets do not match")
+				}
+				s.open = s.open[:last]
+				if last == 0 {
+					s.pos++
+					return nil
+				}
+			}
+			s.pos++
+		}
+		if err := s.fill(); err != nil {
+			return err
+		}
+	}
+}
+
+// quotes reads to the end of the string at pos.
+func (s *stream) quotes() error {
+	s.pos++
+	for {
+		i, buf := s.pos, s.buf
+		for i < len(buf) && buf[i] != '"' {
+			if buf[i] == '\\' {
+				i++ // what follows, perhaps beyond buf, can't end the string
+			}
+			i++
+		}
+		s.pos = i
+		if i < len(buf) {
+			s.pos++
+			return nil
+		}
+		if err := s.fill(); err != nil {
+			return err
+		}
+	}
+}
+
+// bare reads a number, true, false, null, or whatever stands in such a place.
+func (s *stream) bare() error {
+	for {
+		for ; s.pos < len(s.buf); s.pos++ {
+			switch s.buf[s.pos] {
+			case ' ', '\t', '\n', '\r', ',', ':', '"', '{', '[', '}', ']':
+				if s.pos == s.start {
+					return s.mistake("a value is missing")
+				}
+				return nil
+			}
+		}
+		if err := s.fill(); err != nil {
+			return err
+		}
+	}
+}
+
+// expect reads c, whatever white space stands before it.
+func (s *stream) expect(c byte) error {
+	got, err := s.peek()
+	if err == nil && got != c {
+		err = s.mistake("'" + string(c) + "' is missing")
+	}
+	s.pos++
+	return err
+}
+
+// end makes sure that nothing follows. Reading to the end also lets the reader check its own sums.
+func (s *stream) end() error {
+	_, err := s.peek()
+	switch {
+	case s.ended:
+		return nil
+	case err != nil:
+		return err
+	}
+	return s.mistake("something follows the answer")
+}
+
+// peek moves to the next byte that is not white space and returns it.
+func (s *stream) peek() (byte, error) {
+	for {
+		for ; s.pos < len(s.buf); s.pos++ {
+			switch c := s.buf[s.pos]; c {
+			case ' ', '\t', '\n', '\r':
+			default:
+				return c, nil
+			}
+		}
+		if err := s.fill(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// fill reads at least one byte more. It forgets what lies before the value being read and grows the buffer only when
+// that value fills it.
+func (s *stream) fill() error {
+	keep := s.pos
+	if s.start >= 0 {
+		keep = s.start
+		s.start = 0
+	}
+	n := copy(s.buf, s.buf[keep:])
+	s.buf = s.buf[:n]
+	s.offset += int64(keep)
+	s.pos -= keep
+	if n == cap(s.buf) {
+		s.buf = append(make([]byte, 0, 2*n), s.buf...)
+	}
+
+	for range maxEmptyReads {
+		if s.readErr == io.EOF {
+			s.ended = true
+			s.pos = len(s.buf)
+			return s.mistake("the answer ends too early")
+		}
+		if s.readErr != nil {
+			return fmt.Errorf("reading the answer: %w", s.readErr)
+		}
+		n, s.readErr = s.r.Read(s.buf[len(s.buf):cap(s.buf)])
+		s.buf = s.buf[:len(s.buf)+n]
+		if s.offset+int64(len(s.buf)) > s.limit {
+			return ErrTooLarge
+		}
+		if n > 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("reading the answer: %w", io.ErrNoProgress)
+}
+
+func (s *stream) mistake(msg string) error {
+	return &SyntaxError{Offset: s.offset + int64(s.pos), Msg: msg}
+}

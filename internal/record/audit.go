@@ -1,0 +1,243 @@
+// Copyright The slacklogs Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package record // import "github.com/slacklogs/otelcol-slacklogs/internal/record"
+
+import (
+	"bytes"
+	"encoding/hex"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
+)
+
+// ParseAudit makes text the current entry, whatever it is. The text must not change before AppendAudit.
+func (c *Converter) ParseAudit(text []byte) Entry {
+	c.parse(text)
+	id, date := c.root.Get("id"), c.root.Get("date_create")
+
+	var e Entry
+	e.Date, e.DateOK = parseSeconds(date)
+	e.UID = string(id.Bytes())
+	if id.Kind() != jsonstream.String || e.UID == "" {
+		e.Key = hash(text)
+		e.UID = hex.EncodeToString(e.Key[:])
+		c.malformed = true
+	} else if bytes.Contains(id.Bytes(), []byte("\uFFFD")) {
+		e.Key = hash(text) // what was mended could have been another id
+	} else {
+		c.scratch = strconv.AppendInt(c.scratch[:0], int64(len(e.UID)), 10)
+		c.scratch = append(c.scratch, ':')
+		c.scratch = append(c.scratch, e.UID...)
+		c.scratch = append(c.scratch, date.Bytes()...)
+		e.Key = hash(c.scratch)
+	}
+	if !e.DateOK {
+		c.malformed = true
+	}
+	c.entry = e
+	return e
+}
+
+// AppendAudit appends the record of the current entry. Only here is seen whether all values fit their fields, so that
+// entries which aren't wanted cost little: malformed tells.
+func (c *Converter) AppendAudit(to plog.LogRecordSlice, observed time.Time) (malformed bool) {
+	c.attrs, c.strs = c.attrs[:0], c.strs[:0]
+	if c.opts.Attributes != AttributesNone {
+		c.addStr("log.record.uid", c.entry.UID)
+		c.addStr("slack.log.type", "audit")
+	}
+	c.collect(&c.audit, c.root)
+	if c.opts.Attributes != AttributesNone {
+		c.addActor()
+		c.addContext()
+		c.addEntity()
+		c.addScopes()
+		c.addUsers()
+	}
+
+	rec := to.AppendEmpty()
+	action := c.root.Get("action")
+	rec.SetEventName(c.eventName("slack.audit.", action))
+	rec.SetSeverityNumber(plog.SeverityNumberInfo)
+	if isString(action, "anomaly") {
+		rec.SetSeverityNumber(plog.SeverityNumberWarn)
+	}
+	c.write(rec, observed)
+	return c.malformed
+}
+
+// eventName names a kind of event with Slack's word for it.
+func (c *Converter) eventName(prefix string, n jsonstream.Node) string {
+	word := n.Bytes()
+	if n.Kind() != jsonstream.String || !eventWord(word) {
+		return prefix + "unknown"
+	}
+	name, ok := c.eventNames[string(word)]
+	if !ok {
+		name = prefix + string(word)
+		if len(c.eventNames) < maxRemembered {
+			c.eventNames[string(word)] = name
+		}
+	}
+	return name
+}
+
+// eventWord tells whether Slack's word can stand in an event's name.
+func eventWord(word []byte) bool {
+	for _, b := range word {
+		if !('a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || b == '_' || b == '.') {
+			return false
+		}
+	}
+	return 1 <= len(word) && len(word) <= 100
+}
+
+func isString(n jsonstream.Node, s string) bool {
+	return n.Kind() == jsonstream.String && string(n.Bytes()) == s
+}
+
+// scalar is a scalar's text, and nothing for other values.
+func scalar(n jsonstream.Node) string {
+	if !n.Scalar() {
+		return ""
+	}
+	return n.Str()
+}
+
+// first is the first of some values that says something.
+func first(nodes ...jsonstream.Node) string {
+	for _, n := range nodes {
+		if s := scalar(n); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+func (c *Converter) addActor() {
+	user := c.root.Get("actor").Get("user")
+	id, email := scalar(user.Get("id")), scalar(user.Get("email"))
+	c.addSome("user.id", id)
+	c.addSome("user.email", email)
+	c.addSome("user.full_name", scalar(user.Get("name")))
+	switch {
+	case id == "":
+	case strings.HasPrefix(id, "USLACK"): // a placeholder for Slack itself
+		c.addStr("slack.audit.actor_kind", "system")
+	case strings.HasSuffix(email, "@slack-bots.com"):
+		c.addStr("slack.audit.actor_kind", "bot")
+	default:
+		c.addStr("slack.audit.actor_kind", "user")
+	}
+}
+
+func (c *Converter) addContext() {
+	context := c.root.Get("context")
+	// Slack also has "redacted" and cut addresses in its place.
+	address := scalar(context.Get("ip_address"))
+	if ip, err := netip.ParseAddr(address); err == nil && ip.Zone() == "" {
+		c.addStr("client.address", address)
+	}
+	c.addSome("user_agent.original", scalar(context.Get("ua")))
+	c.addSome("session.id", scalar(context.Get("session_id")))
+}
+
+// addEntity adds what is asked of an entity whatever its type: which one it is.
+func (c *Converter) addEntity() {
+	kind := c.root.Get("entity").Get("type")
+	entity := c.root.Get("entity").Get(scalar(kind))
+	id := scalar(entity.Get("id"))
+	if isString(kind, "message") {
+		id = ""
+		channel, timestamp := scalar(entity.Get("channel")), scalar(entity.Get("timestamp"))
+		if channel != "" && timestamp != "" {
+			id = channel + ":" + timestamp
+		}
+	}
+	c.addSome("slack.entity.id", id)
+	c.addSome("slack.entity.name", first(entity.Get("name"), entity.Get("title"), entity.Get("template_name")))
+
+	var app jsonstream.Node
+	if isString(kind, "app") {
+		app = entity
+	}
+	details := c.root.Get("details")
+	c.addSome("slack.integration.id", first(
+		app.Get("id"), details.Get("app_id"), details.Get("service_id"), c.root.Get("context").Get("app").Get("id")))
+}
+
+// addScopes adds the scopes that an app got beyond those it had.
+func (c *Converter) addScopes() {
+	details := c.root.Get("details")
+	newScopes, oldScopes := details.Get("new_scopes"), details.Get("previous_scopes")
+	if oldScopes.Kind() != jsonstream.Array {
+		oldScopes = details.Get("old_scopes")
+	}
+	if newScopes.Kind() != jsonstream.Array || oldScopes.Kind() != jsonstream.Array {
+		return
+	}
+	var had, added set
+	for scope := range oldScopes.Elements() {
+		had.add(scalar(scope))
+	}
+	for scope := range newScopes.Elements() {
+		if s := scalar(scope); s != "" && !had.has(s) {
+			added.add(s)
+		}
+	}
+	c.addList("slack.audit.scopes_added", added.values)
+}
+
+// addUsers adds the id of every user that the entry speaks of, so that a search for one of them finds it.
+func (c *Converter) addUsers() {
+	c.users.reset()
+	actor := c.root.Get("actor").Get("user").Get("id")
+	entity := c.root.Get("entity").Get("user").Get("id")
+	for n := range c.root.Scalars() {
+		b := n.Bytes()
+		switch {
+		case len(b) == 0:
+		case n == actor, n == entity, n.Kind() == jsonstream.String && userID(b):
+			c.users.add(n.Str())
+		case n.Kind() == jsonstream.String && (b[0] == '[' || b[0] == '{'):
+			c.addNestedUsers(b)
+		}
+	}
+	c.addList("slack.related.users", c.users.values)
+}
+
+// addNestedUsers looks into a string that holds JSON, as Slack sometimes sends a list of users.
+func (c *Converter) addNestedUsers(text []byte) {
+	nested, err := c.nested.Parse(text)
+	if err != nil {
+		return
+	}
+	for n := range nested.Scalars() {
+		if n.Kind() == jsonstream.String && userID(n.Bytes()) {
+			c.users.add(n.Str())
+		}
+	}
+}
+
+// userID tells whether s looks like a user's id: U or W and then digits and capitals, or one of Slack's placeholders.
+func userID(s []byte) bool {
+	if len(s) < 4 || s[0] != 'U' && s[0] != 'W' {
+		return false
+	}
+	digit := false
+	for _, b := range s {
+		switch {
+		case '0' <= b && b <= '9':
+			digit = true
+		case b < 'A' || 'Z' < b:
+			return false
+		}
+	}
+	return digit || bytes.HasPrefix(s, []byte("USLACK"))
+}

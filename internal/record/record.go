@@ -1,0 +1,192 @@
+// Copyright The slacklogs Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package record turns one of Slack's entries into one log record: its body, its attributes, and the identity by which
+// it is known on every run and machine.
+package record // import "github.com/slacklogs/otelcol-slacklogs/internal/record"
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
+)
+
+// Body chooses what a record's body is.
+type Body string
+
+// The bodies.
+const (
+	BodyRaw  Body = "raw"  // Slack's own text
+	BodyMap  Body = "map"  // the same, parsed
+	BodyNone Body = "none" // nothing, unless something would be lost with it
+)
+
+// Attributes chooses which attributes a record has.
+type Attributes string
+
+// The choices of attributes.
+const (
+	AttributesAll  Attributes = "all"
+	AttributesCore Attributes = "core" // what is worth an index
+	AttributesNone Attributes = "none"
+)
+
+// Options are what a user can choose.
+type Options struct {
+	Body       Body
+	Attributes Attributes
+}
+
+// Entry is what has to be known of an entry before it becomes a record.
+type Entry struct {
+	// Key is the same for two entries only if one is a duplicate of the other.
+	Key [16]byte
+	// UID is the record's log.record.uid.
+	UID string
+	// Date is the entry's time in seconds since 1970, if DateOK.
+	Date   int64
+	DateOK bool
+}
+
+// Converter converts entries one after another. It is not safe for concurrent use.
+type Converter struct {
+	opts   Options
+	parser jsonstream.Parser
+	nested jsonstream.Parser // for JSON inside of strings
+
+	// What stays the same is remembered from entry to entry.
+	audit      field
+	fields     int
+	eventNames map[string]string
+
+	// Of the last entry:
+	root      jsonstream.Node // absent if it is no object
+	entry     Entry
+	malformed bool
+	attrs     []attribute
+	strs      []string // what the lists among attrs hold
+	users     set
+	scratch   []byte
+}
+
+// New makes a Converter.
+func New(opts Options) *Converter {
+	return &Converter{
+		opts:       opts,
+		audit:      field{name: "slack", rule: asObject},
+		eventNames: map[string]string{},
+	}
+}
+
+// parse makes text the current entry.
+func (c *Converter) parse(text []byte) {
+	c.malformed = false
+	if !utf8.Valid(text) {
+		// Protobuf and backends demand UTF-8. Mending the text first makes all that is taken from it valid.
+		text = bytes.ToValidUTF8(text, []byte("\uFFFD"))
+		c.malformed = true
+	}
+	root, err := c.parser.Parse(text)
+	if err != nil || root.Kind() != jsonstream.Object {
+		root = jsonstream.Node{}
+		c.malformed = true
+	}
+	c.root = root
+}
+
+// write fills in the parts of a record that are made in the same way for every kind of entry.
+func (c *Converter) write(rec plog.LogRecord, observed time.Time) {
+	rec.SetObservedTimestamp(pcommon.NewTimestampFromTime(observed))
+	if c.entry.DateOK {
+		rec.SetTimestamp(pcommon.Timestamp(c.entry.Date) * pcommon.Timestamp(time.Second))
+	}
+	attrs := rec.Attributes()
+	attrs.EnsureCapacity(len(c.attrs))
+	for i := range c.attrs {
+		c.attrs[i].put(attrs)
+	}
+	c.writeBody(rec.Body())
+}
+
+// writeBody leaves no body only where the attributes hold all that it would.
+func (c *Converter) writeBody(body pcommon.Value) {
+	switch {
+	case c.opts.Body == BodyMap && c.root.Kind() == jsonstream.Object:
+		setValue(body, c.root)
+	case c.opts.Body == BodyNone && c.opts.Attributes == AttributesAll && !c.malformed:
+	default:
+		body.SetStr(c.parser.Text())
+	}
+}
+
+// setValue copies a JSON value. A number that neither an integer nor a double holds stays text.
+func setValue(to pcommon.Value, n jsonstream.Node) {
+	switch n.Kind() {
+	case jsonstream.Bool:
+		to.SetBool(isTrue(n))
+	case jsonstream.Number:
+		setNumber(to, n.Str())
+	case jsonstream.String:
+		to.SetStr(n.Str())
+	case jsonstream.Array:
+		list := to.SetEmptySlice()
+		list.EnsureCapacity(n.Len())
+		for e := range n.Elements() {
+			setValue(list.AppendEmpty(), e)
+		}
+	case jsonstream.Object:
+		members := to.SetEmptyMap()
+		members.EnsureCapacity(n.Len())
+		for name, value := range n.Members() {
+			setValue(members.PutEmpty(name.Str()), value)
+		}
+	}
+}
+
+func setNumber(to pcommon.Value, number string) {
+	if i, err := strconv.ParseInt(number, 10, 64); err == nil {
+		to.SetInt(i)
+		return
+	}
+	if f, err := strconv.ParseFloat(number, 64); err == nil && !integral(number) {
+		to.SetDouble(f)
+		return
+	}
+	to.SetStr(number)
+}
+
+func integral(number string) bool {
+	for _, c := range number {
+		if c == '.' || c == 'e' || c == 'E' {
+			return false
+		}
+	}
+	return true
+}
+
+func isTrue(n jsonstream.Node) bool { return string(n.Bytes()) == "true" }
+
+// maxSeconds is the end of 2261, the last whole year that a timestamp in nanoseconds reaches.
+const maxSeconds = 9214646399
+
+// parseSeconds reads a time that Slack gives in seconds, as a number or as a string of digits.
+func parseSeconds(n jsonstream.Node) (int64, bool) {
+	if k := n.Kind(); k != jsonstream.Number && k != jsonstream.String {
+		return 0, false
+	}
+	// ParseUint takes no sign, point or exponent.
+	v, err := strconv.ParseUint(string(n.Bytes()), 10, 63)
+	return int64(v), err == nil && v <= maxSeconds
+}
+
+func hash(text []byte) [16]byte {
+	sum := sha256.Sum256(text)
+	return [16]byte(sum[:])
+}

@@ -1,0 +1,397 @@
+// Copyright The slacklogs Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package slack asks Slack's audit and Web APIs and tells their errors apart.
+//
+// A call reads the whole answer, as it came, and frees the connection before
+// anything is decoded, so that a waiting consumer never holds a connection.
+package slack // import "github.com/slacklogs/otelcol-slacklogs/internal/slack"
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/clock"
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
+)
+
+const (
+	// maxWireBytes and maxBytes limit an answer before and after decompression.
+	// The largest page of audit entries is about 10 MB of JSON.
+	maxWireBytes = 64 << 20
+	maxBytes     = 128 << 20
+	// maxErrorBytes is how much of a failed answer is looked at.
+	maxErrorBytes = 64 << 10
+)
+
+// Settings of a Client.
+type Settings struct {
+	// HTTP sends the requests. Redirects are switched off on it.
+	HTTP *http.Client
+	// Token goes into the Authorization header; empty when HTTP adds it.
+	Token string
+	// Endpoint and AuditEndpoint are base addresses without a slash at the end.
+	Endpoint, AuditEndpoint string
+	UserAgent               string
+	Clock                   clock.Clock
+	// Observe is told of each call: errorType is empty when it succeeded.
+	Observe func(ctx context.Context, method, errorType string, took time.Duration)
+
+	_ struct{}
+}
+
+// Client calls Slack. It is used by one goroutine.
+type Client struct {
+	set Settings
+	// slackDate is Slack's own time when the last answer came at dateSeen.
+	slackDate, dateSeen time.Time
+}
+
+// NewClient returns a client for set.
+func NewClient(set Settings) *Client {
+	// A round tripper that adds the token adds it to each hop, so a redirect to
+	// another host would leak it (promise 9).
+	set.HTTP.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{set: set}
+}
+
+// Now is the time by Slack's clock: its last Date header and what has passed
+// since. It lags by up to a second and the way of the answer, so it is never
+// ahead. Before the first answer it is the local time and known is false.
+func (c *Client) Now() (now time.Time, known bool) {
+	local := c.set.Clock.Now()
+	if c.slackDate.IsZero() {
+		return local, false
+	}
+	return c.slackDate.Add(max(0, local.Sub(c.dateSeen))), true
+}
+
+// Identity is whose token it is, from auth.test. For a token of the
+// organisation TeamID is empty.
+type Identity struct {
+	EnterpriseID, EnterpriseName, EnterpriseDomain string
+	TeamID, TeamName, TeamDomain                   string
+}
+
+// Org is the id that state belongs to: the organisation, else the workspace.
+func (i Identity) Org() string {
+	if i.EnterpriseID != "" {
+		return i.EnterpriseID
+	}
+	return i.TeamID
+}
+
+// AuthTest asks auth.test whose token it is.
+func (c *Client) AuthTest(ctx context.Context) (Identity, error) {
+	const method = "auth.test"
+	ans, err := c.call(ctx, method, http.MethodPost, c.set.Endpoint+"/auth.test", nil)
+	if err != nil {
+		return Identity{}, err
+	}
+	var a struct {
+		refusal
+		URL            string `json:"url"`
+		Team           string `json:"team"`
+		TeamID         string `json:"team_id"`
+		EnterpriseID   string `json:"enterprise_id"`
+		EnterpriseName string `json:"enterprise_name"`
+	}
+	body, err := ans.bytes(maxErrorBytes)
+	if err != nil || json.Unmarshal(body, &a) != nil {
+		return Identity{}, c.failed(ctx, ans, newError(method, CodeUnreadable, ""))
+	}
+	if e := a.asError(method); e != nil {
+		return Identity{}, c.failed(ctx, ans, e)
+	}
+	if a.TeamID == "" && a.EnterpriseID == "" {
+		return Identity{}, c.failed(ctx, ans, newError(method, CodeUnreadable, "auth.test names no team"))
+	}
+	c.observe(ctx, ans, "")
+
+	domain := ""
+	if u, err := url.Parse(a.URL); err == nil {
+		domain, _, _ = strings.Cut(u.Hostname(), ".")
+	}
+	if strings.HasPrefix(a.TeamID, "E") || a.TeamID == "" {
+		// A token of the organisation names the organisation as its team.
+		name := a.Team
+		if name == "" {
+			name = a.EnterpriseName
+		}
+		id := a.TeamID
+		if id == "" {
+			id = a.EnterpriseID
+		}
+		return Identity{EnterpriseID: id, EnterpriseName: name, EnterpriseDomain: domain}, nil
+	}
+	return Identity{
+		EnterpriseID: a.EnterpriseID, EnterpriseName: a.EnterpriseName,
+		TeamID: a.TeamID, TeamName: a.Team, TeamDomain: domain,
+	}, nil
+}
+
+// AuditQuery is one call of GET /audit/v1/logs. Oldest and Latest are Unix
+// seconds, both inclusive. They go with every call: a cursor does not carry
+// them.
+type AuditQuery struct {
+	Oldest, Latest int64
+	Limit          int
+	Cursor         string
+}
+
+// AuditLogs asks for one page, newest entries first.
+func (c *Client) AuditLogs(ctx context.Context, q AuditQuery) (*Page, error) {
+	values := url.Values{
+		"oldest": {strconv.FormatInt(q.Oldest, 10)},
+		"latest": {strconv.FormatInt(q.Latest, 10)},
+		"limit":  {strconv.Itoa(q.Limit)},
+	}
+	if q.Cursor != "" {
+		values.Set("cursor", q.Cursor)
+	}
+	ans, err := c.call(ctx, "audit.logs", http.MethodGet, c.set.AuditEndpoint+"/logs", values)
+	if err != nil {
+		return nil, err
+	}
+	return &Page{client: c, answer: ans, key: "entries"}, nil
+}
+
+// Page is an answer that was read whole but not decoded.
+type Page struct {
+	client *Client
+	answer *answer
+	key    string
+}
+
+// Date is Slack's time when it gave the answer; zero if it did not say.
+func (p *Page) Date() time.Time { return p.answer.date }
+
+// Each hands over the page's entries in Slack's order, each as its own text
+// (valid only during the call), and returns the cursor of the next page, empty
+// at the end. An error of yield is returned as it is. Entries handed over
+// before an answer turned out to be unreadable are good.
+func (p *Page) Each(ctx context.Context, yield func(text []byte) error) (next string, err error) {
+	ans := p.answer
+	var yieldErr error
+	list, err := ans.list(p.key, func(text []byte) error {
+		yieldErr = yield(text)
+		return yieldErr
+	})
+	switch {
+	case yieldErr != nil:
+		p.client.observe(ctx, ans, "")
+		return "", yieldErr
+	case err != nil:
+		return "", p.client.failed(ctx, ans, unreadable(ans.method, err))
+	}
+	var no refusal
+	_ = json.Unmarshal(list.Rest["ok"], &no.OK)
+	_ = json.Unmarshal(list.Rest["error"], &no.Error)
+	_ = json.Unmarshal(list.Rest["needed"], &no.Needed)
+	_ = json.Unmarshal(list.Rest["provided"], &no.Provided)
+	if e := no.asError(ans.method); e != nil {
+		return "", p.client.failed(ctx, ans, e)
+	}
+	if !list.Found {
+		return "", p.client.failed(ctx, ans, newError(ans.method, CodeUnreadable, "no "+p.key))
+	}
+	p.client.observe(ctx, ans, "")
+	var metadata struct {
+		NextCursor string `json:"next_cursor"`
+	}
+	// The end looks like "", a missing key, {} or no response_metadata at all;
+	// null or another type can only mean the same.
+	_ = json.Unmarshal(list.Rest["response_metadata"], &metadata)
+	return metadata.NextCursor, nil
+}
+
+// refusal is how Slack says no: with status 200 in the Web API. The audit API
+// sends no "ok" when all is well, so only a false one counts.
+type refusal struct {
+	OK       *bool  `json:"ok"`
+	Error    string `json:"error"`
+	Needed   string `json:"needed"`
+	Provided string `json:"provided"`
+}
+
+func (r refusal) asError(method string) *Error {
+	if r.OK == nil || *r.OK {
+		return nil
+	}
+	e := newError(method, r.Error, "")
+	if e.Class == NeedsScope {
+		e.Needed, e.Provided = scopes(r.Needed), scopes(r.Provided)
+	}
+	return e
+}
+
+func unreadable(method string, err error) *Error {
+	if errors.Is(err, jsonstream.ErrTooLarge) {
+		return newError(method, CodeTooLarge, "")
+	}
+	detail := "broken compression"
+	var syntax *jsonstream.SyntaxError
+	if errors.As(err, &syntax) {
+		detail = fmt.Sprintf("%s at byte %d", syntax.Msg, syntax.Offset)
+	}
+	return newError(method, CodeUnreadable, detail)
+}
+
+// answer is a successful HTTP answer, read whole as it came.
+type answer struct {
+	method  string
+	date    time.Time
+	body    []byte
+	gzip    bool
+	took    time.Duration
+	settled bool
+}
+
+// list streams the elements of the array under key.
+func (a *answer) list(key string, yield func(text []byte) error) (jsonstream.Answer, error) {
+	r, err := a.reader()
+	if err != nil {
+		return jsonstream.Answer{}, err
+	}
+	return jsonstream.List(r, key, maxBytes, yield)
+}
+
+func (a *answer) reader() (io.Reader, error) {
+	if a.gzip {
+		return gzip.NewReader(bytes.NewReader(a.body))
+	}
+	return bytes.NewReader(a.body), nil
+}
+
+func (a *answer) bytes(limit int64) ([]byte, error) {
+	r, err := a.reader()
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(r, limit))
+}
+
+// call sends one request and reads the answer whole. An answer of 200 comes
+// back for decoding; whoever decodes it reports its outcome.
+func (c *Client) call(ctx context.Context, method, verb, address string, query url.Values) (*answer, error) {
+	start := c.set.Clock.Now()
+	ans := &answer{method: method}
+	err := c.send(ctx, ans, verb, address, query)
+	ans.took = c.set.Clock.Now().Sub(start)
+	if err != nil {
+		return nil, c.failed(ctx, ans, err)
+	}
+	return ans, nil
+}
+
+func (c *Client) send(ctx context.Context, ans *answer, verb, address string, query url.Values) *Error {
+	req, err := http.NewRequestWithContext(ctx, verb, address, http.NoBody)
+	if err != nil {
+		return newError(ans.method, "bad_endpoint", "")
+	}
+	req.URL.RawQuery = query.Encode()
+	// Asking for gzip by hand leaves the answer compressed while it waits.
+	req.Header.Set("Accept-Encoding", "gzip")
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", c.set.UserAgent)
+	if c.set.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.set.Token)
+	}
+	resp, err := c.set.HTTP.Do(req)
+	if err != nil {
+		return transferError(ans.method, err)
+	}
+	defer resp.Body.Close()
+
+	if date, derr := http.ParseTime(resp.Header.Get("Date")); derr == nil {
+		ans.date = date
+		c.slackDate, c.dateSeen = date, c.set.Clock.Now()
+	}
+	ans.gzip = strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip")
+	limit := int64(maxWireBytes)
+	if resp.StatusCode != http.StatusOK {
+		limit = maxErrorBytes
+	}
+	ans.body, err = io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	if resp.StatusCode != http.StatusOK {
+		// A failed answer that breaks off still has its status.
+		return c.statusError(ans, resp)
+	}
+	if err != nil {
+		return transferError(ans.method, err)
+	}
+	if int64(len(ans.body)) > limit {
+		return newError(ans.method, CodeTooLarge, "")
+	}
+	return nil
+}
+
+// statusError takes the code from the body when there is one: bodies of failed
+// audit calls may be empty, and those of proxies are HTML.
+func (c *Client) statusError(ans *answer, resp *http.Response) *Error {
+	e := statusError(ans.method, resp.StatusCode)
+	if body, err := ans.bytes(maxErrorBytes); err == nil {
+		no := refusal{OK: new(bool)}
+		if json.Unmarshal(body, &no) == nil {
+			no.OK = new(bool)
+			if _, known := Codes[no.Error]; known {
+				e = no.asError(ans.method)
+			}
+		}
+	}
+	// A 503 may name its time too.
+	header := resp.Header.Get("Retry-After")
+	if e.Class == Throttled || resp.StatusCode == http.StatusTooManyRequests || header != "" {
+		now, _ := c.Now()
+		e.RetryAfter = retryAfter(header, now)
+	}
+	return e
+}
+
+// transferError leaves the address out: only the innermost cause is named.
+func transferError(method string, err error) *Error {
+	var timeout interface{ Timeout() bool }
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return newError(method, CodeTimeout, "")
+	}
+	detail := "the connection broke"
+	var op *net.OpError
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &dns):
+		detail = "name not found: " + dns.Name
+	case errors.As(err, &op) && op.Op == "dial":
+		detail = "can't connect"
+	case errors.Is(err, context.Canceled):
+		detail = "stopped"
+	case strings.Contains(err.Error(), "tls:") || strings.Contains(err.Error(), "x509:"):
+		detail = "the TLS handshake failed"
+	}
+	return newError(method, CodeNetwork, detail)
+}
+
+// failed reports a failed call and returns its error.
+func (c *Client) failed(ctx context.Context, ans *answer, e *Error) error {
+	c.observe(ctx, ans, e.Code)
+	return e
+}
+
+// observe reports a call once, however often its answer is read.
+func (c *Client) observe(ctx context.Context, ans *answer, errorType string) {
+	if ans.settled || c.set.Observe == nil {
+		return
+	}
+	ans.settled = true
+	c.set.Observe(ctx, ans.method, errorType, ans.took)
+}

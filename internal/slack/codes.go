@@ -1,0 +1,120 @@
+// Copyright The slacklogs Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package slack // import "github.com/slacklogs/otelcol-slacklogs/internal/slack"
+
+// Class says what has to happen before a failed call can succeed.
+type Class int
+
+const (
+	// Heals passes by itself: Slack or the network is in trouble.
+	Heals Class = iota
+	// Throttled passes when Retry-After is over.
+	Throttled
+	// StaleCursor passes when the walk starts anew without the cursor.
+	StaleCursor
+	// BadRange means that Slack has nothing for this time range.
+	BadRange
+	// Unreadable is an answer that can't be parsed or is over the size limit.
+	Unreadable
+	// NeedsToken needs another token, or the same one allowed again.
+	NeedsToken
+	// NeedsScope needs the app to be installed again with more scopes.
+	NeedsScope
+	// NeedsPerson needs another installer, another role or another network.
+	NeedsPerson
+	// NeedsPlan needs another Slack plan.
+	NeedsPlan
+	// NeedsConfig is a wrong setting of this collector or a fault of this code.
+	NeedsConfig
+)
+
+func (c Class) String() string {
+	return [...]string{
+		"heals", "throttled", "stale cursor", "bad range", "unreadable",
+		"needs token", "needs scope", "needs person", "needs plan", "needs config",
+	}[c]
+}
+
+// Codes that are not Slack's own but this client's.
+const (
+	CodeTimeout    = "timeout"
+	CodeNetwork    = "network"
+	CodeRedirect   = "redirect"
+	CodeUnreadable = "unreadable_answer"
+	CodeTooLarge   = "answer_too_large"
+)
+
+// Code is what is known of one error code.
+type Code struct {
+	Class Class
+	// Advice is one sentence: what it means and what mends it.
+	Advice string
+}
+
+const (
+	adviceOutage = "Slack is in trouble; the call is repeated until it succeeds."
+	adviceToken  = "Install the app again and put the new user token in place; the receiver takes it without a restart when the token comes from a file."
+	advicePlan   = "Audit logs need an Enterprise plan with the audit logs feature; check the plan, and that the token belongs to the organisation."
+	adviceOwner  = "Audit logs need a user token installed on the organisation by an Org Owner; let an Org Owner install the app."
+	adviceFault  = "This is a fault of the receiver or of a proxy in between; please report it with the receiver's version."
+)
+
+// Codes is the one table of error codes: Slack's (docs.slack.dev) and this
+// client's. What is not in it is taken by the HTTP status.
+var Codes = map[string]Code{
+	// This client's.
+	CodeTimeout:    {Heals, "Slack did not answer in time; check the network, or raise timeout."},
+	CodeNetwork:    {Heals, "Slack could not be reached; check DNS, firewall, proxy_url and tls."},
+	CodeRedirect:   {NeedsConfig, "The answer is a redirect, which is never followed with a token; set endpoint and audit_endpoint to Slack's own addresses and check the proxy."},
+	CodeUnreadable: {Unreadable, "The answer is not Slack's JSON; a proxy or an outage page may stand in between."},
+	CodeTooLarge:   {Unreadable, "The answer is over the size limit; a smaller page is asked for."},
+
+	// Pass by themselves.
+	"internal_error":      {Heals, adviceOutage},
+	"fatal_error":         {Heals, adviceOutage},
+	"service_unavailable": {Heals, adviceOutage},
+	"request_timeout":     {Heals, adviceOutage},
+	"team_added_to_org":   {Heals, "The workspace is being moved into an organisation; wait until Slack has finished."},
+	"org_login_required":  {Heals, "The workspace is being moved into an organisation; wait until Slack has finished."},
+	"rate_limited":        {Throttled, "Slack's limit is used up, by this or by other apps: for audit logs it is the whole organisation's; lower requests_per_minute or stop the other collector."},
+	"ratelimited":         {Throttled, "Slack's limit is used up; lower requests_per_minute or give the apps different tokens."},
+
+	// About the call.
+	"invalid_cursor":     {StaleCursor, "The cursor is too old; the walk starts anew over what remains."},
+	"invalid_range":      {BadRange, "Slack has no audit logs for this time range; set start_time to when audit logs were switched on."},
+	"invalid_action":     {NeedsConfig, adviceFault},
+	"invalid_limit":      {NeedsConfig, "Slack refuses page_size; lower it."},
+	"invalid_arguments":  {NeedsConfig, adviceFault},
+	"missing_argument":   {NeedsConfig, adviceFault},
+	"bad_endpoint":       {NeedsConfig, "The address is not one of Slack's; check endpoint and audit_endpoint."},
+	"unknown_method":     {NeedsConfig, "The address is not one of Slack's; check endpoint and audit_endpoint."},
+	"method_not_allowed": {NeedsConfig, adviceFault},
+
+	// Token.
+	"invalid_auth":           {NeedsToken, "Slack does not know the token. " + adviceToken},
+	"invalid_authentication": {NeedsToken, "Slack does not accept the token. " + adviceToken},
+	"missing_authentication": {NeedsToken, "No token reached Slack; set token or auth, and look at the proxy."},
+	"not_authed":             {NeedsToken, "No token reached Slack; set token or auth, and look at the proxy."},
+	"token_revoked":          {NeedsToken, "The token was revoked. " + adviceToken},
+	"token_expired":          {NeedsToken, "The token has expired; use token rotation or a token that does not expire."},
+	"account_inactive":       {NeedsToken, "The user who installed the app was deactivated; let a service account that stays install the app again."},
+	"not_allowed_token_type": {NeedsToken, "A bot token can't read these logs; use the user token (xoxp-…) of the installation."},
+
+	// Scope, person, network.
+	"missing_scope":             {NeedsScope, "The token lacks a scope; add it to the app's user scopes and install the app again."},
+	"user_not_authorized":       {NeedsPerson, adviceOwner},
+	"no_permission":             {NeedsPerson, adviceOwner},
+	"access_denied":             {NeedsPerson, adviceOwner},
+	"team_access_not_granted":   {NeedsPerson, "The app is not approved for this workspace; let an Org Admin add it there."},
+	"two_factor_setup_required": {NeedsPerson, "The user who installed the app has to set up two-factor authentication."},
+	"enterprise_is_restricted":  {NeedsPerson, "The organisation does not allow this call; ask an Org Owner."},
+	"ekm_access_denied":         {NeedsPerson, "The organisation's key management (EKM) denies access; ask an Org Owner."},
+	"accesslimited":             {NeedsPerson, "This network is not on the organisation's or the app's IP allowlist; add the collector's address."},
+
+	// Plan.
+	"feature_not_enabled": {NeedsPlan, advicePlan},
+	"invalid_workspace":   {NeedsPlan, "The token belongs to a workspace, not to an Enterprise organisation; install the app on the organisation."},
+	"team_not_authorized": {NeedsPlan, advicePlan},
+	"paid_only":           {NeedsPlan, "These logs need a paid Slack plan."},
+}

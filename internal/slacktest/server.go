@@ -1,0 +1,271 @@
+// Copyright The slacklogs Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package slacktest is a fake Slack that is as nasty as the real one: tests, simulations and demos
+// read audit logs from it, and afterwards it tells what its callers did wrong.
+package slacktest // import "github.com/slacklogs/otelcol-slacklogs/internal/slacktest"
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// The paths that are served. Configure a client with endpoint ".../api" and audit endpoint ".../audit/v1".
+const (
+	PathAudit    = "/audit/v1/logs"
+	PathAuthTest = "/api/auth.test"
+)
+
+// Options say how a Server behaves for all of its life. The zero value is a well-behaved Slack.
+type Options struct {
+	// Now is Slack's own clock; it may run apart from the caller's. Default time.Now.
+	Now func() time.Time
+	// OmitDate leaves out the Date header.
+	OmitDate bool
+
+	// DefaultLimit is the page size when a call names none. Default 100.
+	DefaultLimit int
+	// Overshoot extends a page that would end inside a second to the whole second.
+	Overshoot bool
+	// EmptyPages makes each n-th audit page an empty one with a cursor; 0 = never, 1 would never end.
+	EmptyPages int
+	// CursorAge is how old a cursor may get before it is refused; 0 = any age.
+	CursorAge time.Duration
+	// StaleEvery refuses each n-th use of a cursor; 0 = never.
+	StaleEvery int
+	// OrgStart refuses ranges that end before it with invalid_range.
+	OrgStart time.Time
+	// RejectFuture refuses ranges that end in the future with invalid_range.
+	RejectFuture bool
+
+	// LimitPerMinute is the audit calls that the whole organisation has in any 60 s; 0 = no limit.
+	LimitPerMinute int
+	// RetryAfter is what the 429 faults ask to wait for. Default 30s.
+	RetryAfter time.Duration
+	// SlowFor is how long FaultSlow takes over a socket. Default 2s.
+	SlowFor time.Duration
+	// RedirectTo is where FaultRedirect leads. Default a host that does not exist.
+	RedirectTo string
+
+	// CallLog is how many calls are remembered at least; 0 = all.
+	CallLog int
+}
+
+// Server is the fake. Serve it over sockets as the http.Handler that it is, or without by Transport.
+// All methods may be called at any time from any goroutine, also from a fault hook.
+type Server struct {
+	opt       Options
+	closed    chan struct{}
+	closeOnce sync.Once
+
+	mu          sync.Mutex
+	entries     store
+	tokens      map[string]*account
+	hook        func(Call) Fault
+	poisons     []poison
+	down        bool
+	window      []time.Time // audit calls of the last 60 s that counted, by anyone
+	pages       int         // audit pages served
+	ends        int         // audit walks that met the end
+	cursorsUsed int
+	log         callLog
+}
+
+// New builds a Server without entries that knows no token.
+func New(opt Options) *Server {
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	if opt.DefaultLimit == 0 {
+		opt.DefaultLimit = 100
+	}
+	if opt.RetryAfter == 0 {
+		opt.RetryAfter = 30 * time.Second
+	}
+	if opt.SlowFor == 0 {
+		opt.SlowFor = 2 * time.Second
+	}
+	if opt.RedirectTo == "" {
+		opt.RedirectTo = "https://elsewhere.invalid/"
+	}
+	return &Server{
+		opt:    opt,
+		closed: make(chan struct{}),
+		tokens: map[string]*account{},
+		log:    callLog{keep: opt.CallLog, notBefore: map[string]time.Time{}},
+	}
+}
+
+// Close ends all answers that would otherwise hang or never end. The handler keeps serving.
+func (s *Server) Close() {
+	s.closeOnce.Do(func() { close(s.closed) })
+}
+
+// Add makes entries part of Slack's history, whatever their order.
+func (s *Server) Add(entries ...Entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.entries.add(entries)
+}
+
+// Len is the number of entries held, shown or not.
+func (s *Server) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.entries.all)
+}
+
+// Shown returns the entries that are visible now, oldest first.
+func (s *Server) Shown() []Entry {
+	now := s.opt.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var shown []Entry
+	for _, e := range s.entries.all {
+		if e.visible(now) {
+			shown = append(shown, e)
+		}
+	}
+	return shown
+}
+
+// Others spends n audit calls of the organisation's budget, as other collectors do.
+func (s *Server) Others(n int) {
+	now := s.opt.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for range n {
+		s.window = append(s.window, now)
+	}
+}
+
+// Down switches a whole outage on or off: calls are reset or answered 503 in turn.
+func (s *Server) Down(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down = on
+}
+
+// answer is what one call gets, however it is carried.
+type answer struct {
+	status     int
+	header     http.Header
+	body       []byte // before compression
+	fault      Fault
+	entries    []Entry
+	retryAfter time.Duration
+}
+
+func jsonAnswer(status int, v object) answer {
+	return answer{status: status, header: http.Header{"Content-Type": {"application/json; charset=utf-8"}}, body: appendJSON(nil, v)}
+}
+
+func errorAnswer(status int, code string, more ...member) answer {
+	return jsonAnswer(status, append(object{{"ok", false}, {"error", code}}, more...))
+}
+
+// answer decides everything about one call, so that sockets and Transport only have to carry it.
+func (s *Server) answer(r *http.Request) answer {
+	now := s.opt.Now()
+	query := r.URL.Query()
+
+	s.mu.Lock()
+	s.log.seq++
+	call := Call{Seq: s.log.seq, Time: now, Method: r.Method, Path: r.URL.Path, Query: query}
+	hook := s.hook
+	s.mu.Unlock()
+
+	var fault Fault
+	if hook != nil {
+		fault = hook(call) // without the lock, so that it can change the Server
+	}
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down {
+		fault = [...]Fault{FaultReset, FaultUnavailable}[call.Seq%2]
+	}
+	if fault == FaultInvalidCursor && query.Get("cursor") == "" {
+		fault = FaultNone // there is nothing to refuse
+	}
+	who, known := s.identify(r)
+	a := s.decide(call, who, known, fault)
+	if !s.opt.OmitDate {
+		a.header.Set("Date", now.UTC().Format(http.TimeFormat))
+	} else {
+		a.header["Date"] = nil // else net/http adds one
+	}
+	s.log.add(CallRecord{
+		Call: call, Status: a.status, Fault: a.fault, Entries: len(a.entries), RetryAfter: a.retryAfter,
+		AuthOK: known, UserAgent: r.UserAgent(),
+	}, r.Header.Get("Authorization"))
+	return a
+}
+
+// decide lets the organisation's limit come first, as Slack's front door does, then the fault.
+func (s *Server) decide(call Call, who Identity, known bool, fault Fault) answer {
+	if call.Path == PathAudit && !s.down {
+		if wait := s.spend(call.Time); wait > 0 {
+			return rateLimited(call.Path, wait)
+		}
+	}
+	if fault.replaces() {
+		return s.faulty(call, fault)
+	}
+	a := s.route(call, who, known, fault)
+	if a.status != http.StatusOK {
+		return a
+	}
+	if kind := s.poisoned(a.entries); kind != FaultNone {
+		fault = kind
+	}
+	if fault.replaces() {
+		return s.faulty(call, fault)
+	}
+	return mangle(a, fault)
+}
+
+func (s *Server) route(call Call, who Identity, known bool, fault Fault) answer {
+	switch {
+	case call.Path == PathAudit:
+		return s.auditLogs(call, who, known, fault == FaultEmptyPage)
+	case call.Path == PathAuthTest:
+		return authTest(who, known)
+	case strings.HasPrefix(call.Path, "/api/"):
+		return errorAnswer(http.StatusOK, "unknown_method")
+	default:
+		return answer{status: http.StatusNotFound, header: http.Header{}}
+	}
+}
+
+// spend takes one audit call from the organisation's budget, or says how long none is left.
+func (s *Server) spend(now time.Time) time.Duration {
+	if s.opt.LimitPerMinute == 0 {
+		return 0
+	}
+	gone := 0
+	for gone < len(s.window) && !s.window[gone].After(now.Add(-time.Minute)) {
+		gone++
+	}
+	s.window = s.window[gone:]
+	if over := len(s.window) - s.opt.LimitPerMinute; over >= 0 {
+		return s.window[over].Add(time.Minute).Sub(now)
+	}
+	s.window = append(s.window, now)
+	return 0
+}
+
+// isWebAPI tells the two halves of Slack apart: they spell and carry their errors differently.
+func isWebAPI(path string) bool { return strings.HasPrefix(path, "/api/") }
+
+// Call is one call as it comes in.
+type Call struct {
+	Seq    int // from 1, over all paths
+	Time   time.Time
+	Method string
+	Path   string
+	Query  url.Values
+}

@@ -1,0 +1,238 @@
+// Copyright The slacklogs Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package slacklogsreceiver // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver"
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/confighttp"
+	"go.opentelemetry.io/collector/config/configopaque"
+	"go.opentelemetry.io/collector/config/configoptional"
+	"go.opentelemetry.io/collector/config/configretry"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/record"
+	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/metadata"
+)
+
+const (
+	defaultEndpoint = "https://slack.com/api"
+	// slackAuditLimit is Slack's own limit of audit calls a minute, for all
+	// apps of an organisation together.
+	slackAuditLimit = 50
+)
+
+// auditEndpoints are the audit APIs that belong to Slack's Web APIs.
+var auditEndpoints = map[string]string{
+	"slack.com":     "https://api.slack.com/audit/v1",
+	"slack-gov.com": "https://api.slack-gov.com/audit/v1",
+}
+
+// Config is the receiver's configuration.
+type Config struct {
+	// ClientConfig holds endpoint (Slack's Web API) and how it is reached.
+	confighttp.ClientConfig `mapstructure:",squash"`
+	// Token is the user token (xoxp-…). Either this or auth is set.
+	Token configopaque.String `mapstructure:"token"`
+	// AuditEndpoint is the audit API; unset, it follows endpoint.
+	AuditEndpoint string `mapstructure:"audit_endpoint"`
+	// Storage names the storage extension that keeps the cursors.
+	Storage *component.ID `mapstructure:"storage"`
+	// AuditLogs switches the audit logs on.
+	AuditLogs configoptional.Optional[AuditLogsConfig] `mapstructure:"audit_logs"`
+	// RetryOnFailure says how a batch that the pipeline refused is offered
+	// again. A limit ends the attempt, never the entry.
+	RetryOnFailure configretry.BackOffConfig `mapstructure:"retry_on_failure"`
+	// Body is what stands in the record's body: raw, map or none.
+	Body record.Body `mapstructure:"body"`
+	// Attributes is how much stands in the attributes: all, core or none.
+	Attributes record.Attributes `mapstructure:"attributes"`
+	// ResourceAttributes switches resource attributes on and off.
+	ResourceAttributes metadata.ResourceAttributesConfig `mapstructure:"resource_attributes"`
+
+	_ struct{}
+}
+
+// AuditLogsConfig is the section audit_logs.
+type AuditLogsConfig struct {
+	// PollInterval is from the start of one poll to the start of the next.
+	PollInterval time.Duration `mapstructure:"poll_interval"`
+	// InitialLookback sets the start of the logs at the very first start.
+	InitialLookback time.Duration `mapstructure:"initial_lookback"`
+	// StartTime (RFC 3339) wins over InitialLookback.
+	StartTime string `mapstructure:"start_time"`
+	// PageSize is the most entries asked for with one call, 1 to 9999.
+	PageSize int `mapstructure:"page_size"`
+	// RequestsPerMinute is this receiver's own budget of calls.
+	RequestsPerMinute float64 `mapstructure:"requests_per_minute"`
+	// Overlap is how far polls look behind the watermark.
+	Overlap time.Duration `mapstructure:"overlap"`
+	// SweepInterval is the time between two slow second readings; 0 = none.
+	SweepInterval time.Duration `mapstructure:"sweep_interval"`
+	// SweepWindow is what a sweep covers beyond the time since the last one.
+	SweepWindow time.Duration `mapstructure:"sweep_window"`
+	// StaleAfter is how long no new entry may come; 0 = for ever.
+	StaleAfter time.Duration `mapstructure:"stale_after"`
+
+	_ struct{}
+}
+
+func createDefaultConfig() component.Config {
+	client := confighttp.NewDefaultClientConfig()
+	client.Endpoint = defaultEndpoint
+	client.Timeout = 30 * time.Second
+	retry := configretry.NewDefaultBackOffConfig()
+	retry.MaxElapsedTime = 0
+	return &Config{
+		ClientConfig: client,
+		AuditLogs: configoptional.Default(AuditLogsConfig{
+			PollInterval:      time.Minute,
+			InitialLookback:   24 * time.Hour,
+			PageSize:          1000,
+			RequestsPerMinute: 30,
+			Overlap:           15 * time.Minute,
+			SweepInterval:     6 * time.Hour,
+			SweepWindow:       24 * time.Hour,
+			StaleAfter:        24 * time.Hour,
+		}),
+		RetryOnFailure:     retry,
+		Body:               record.BodyRaw,
+		Attributes:         record.AttributesAll,
+		ResourceAttributes: metadata.DefaultResourceAttributesConfig(),
+	}
+}
+
+// Validate says in one sentence what is wrong, where, and what would be right.
+func (c *Config) Validate() error {
+	var errs []error
+	switch {
+	case c.Token == "" && !c.Auth.HasValue():
+		errs = append(errs, errors.New("token: empty; set it to a Slack user token (xoxp-…), for example ${env:SLACK_TOKEN} with that variable set, or name an extension with auth::authenticator"))
+	case c.Token != "" && c.Auth.HasValue():
+		errs = append(errs, errors.New("token: set together with auth; keep one of the two"))
+	case strings.ContainsAny(string(c.Token), " \t\r\n"):
+		errs = append(errs, errors.New("token: contains white space; give the bare token (xoxp-…)"))
+	}
+	for _, name := range []string{"Authorization", "Host", "User-Agent"} {
+		for header := range c.Headers.Iter {
+			if strings.EqualFold(header, name) {
+				errs = append(errs, fmt.Errorf("headers: %s is the receiver's own; take it out (the token belongs into token or auth)", name))
+			}
+		}
+	}
+	if err := checkEndpoint("endpoint", c.Endpoint); err != nil {
+		errs = append(errs, err)
+	}
+	if !c.AuditLogs.HasValue() {
+		errs = append(errs, errors.New("no log type is on; add a section such as audit_logs: {}"))
+	} else {
+		errs = append(errs, c.AuditLogs.Get().validate())
+		if audit := c.auditEndpoint(); audit == "" {
+			errs = append(errs, fmt.Errorf("audit_endpoint: unset, and endpoint %q is neither slack.com nor slack-gov.com; set the address of the audit API", c.Endpoint))
+		} else if err := checkEndpoint("audit_endpoint", audit); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if c.Timeout <= 0 {
+		errs = append(errs, errors.New("timeout: must be above 0, such as 30s; without it a call could hang for ever"))
+	}
+	switch c.Body {
+	case record.BodyRaw, record.BodyMap, record.BodyNone:
+	default:
+		errs = append(errs, fmt.Errorf("body: %q is none of raw, map, none", c.Body))
+	}
+	switch c.Attributes {
+	case record.AttributesAll, record.AttributesCore:
+	case record.AttributesNone:
+		if c.Body == record.BodyNone {
+			errs = append(errs, errors.New("attributes: none together with body: none would leave empty records; choose another value for one of them"))
+		}
+	default:
+		errs = append(errs, fmt.Errorf("attributes: %q is none of all, core, none", c.Attributes))
+	}
+	return errors.Join(errs...)
+}
+
+// auditEndpoint is the audit API's base address, empty when it has to be set.
+func (c *Config) auditEndpoint() string {
+	if c.AuditEndpoint != "" {
+		return strings.TrimRight(c.AuditEndpoint, "/")
+	}
+	u, err := url.Parse(c.Endpoint)
+	if err != nil {
+		return ""
+	}
+	return auditEndpoints[strings.ToLower(strings.TrimPrefix(u.Host, "www."))]
+}
+
+// checkEndpoint wants https, as the token travels with each call; http only to
+// this machine.
+func checkEndpoint(key, address string) error {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return fmt.Errorf("%s: %q is not a base address such as %s", key, redacted(address), defaultEndpoint)
+	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u.Hostname()):
+		return nil
+	default:
+		return fmt.Errorf("%s: %q must begin with https://; http:// is for loopback only, because the token goes with each call", key, address)
+	}
+}
+
+// redacted hides user and password, should the address hold them.
+func redacted(address string) string {
+	if u, err := url.Parse(address); err == nil {
+		return u.Redacted()
+	}
+	return "…"
+}
+
+func isLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && net.IP(addr.AsSlice()).IsLoopback()
+}
+
+func (c *AuditLogsConfig) validate() error {
+	const section = "audit_logs::"
+	var errs []error
+	if c.PollInterval <= 0 {
+		errs = append(errs, errors.New(section+"poll_interval: must be above 0, such as 1m"))
+	}
+	if c.StartTime != "" {
+		if _, err := time.Parse(time.RFC3339, c.StartTime); err != nil {
+			errs = append(errs, fmt.Errorf(section+"start_time: %q is not RFC 3339, such as 2026-01-31T00:00:00Z", c.StartTime))
+		}
+	}
+	if c.PageSize < 1 || c.PageSize > 9999 {
+		errs = append(errs, fmt.Errorf(section+"page_size: %d is outside 1 to 9999, the largest page that Slack gives", c.PageSize))
+	}
+	// NaN compares false with everything.
+	if !(c.RequestsPerMinute > 0) { //nolint:staticcheck // see above
+		errs = append(errs, errors.New(section+"requests_per_minute: must be above 0; Slack allows 50 for all apps of an organisation"))
+	}
+	for _, d := range []struct {
+		key   string
+		value time.Duration
+	}{
+		{"initial_lookback", c.InitialLookback},
+		{"overlap", c.Overlap},
+		{"sweep_interval", c.SweepInterval},
+		{"sweep_window", c.SweepWindow},
+		{"stale_after", c.StaleAfter},
+	} {
+		if d.value < 0 {
+			errs = append(errs, fmt.Errorf(section+"%s: %s is negative; use 0 or a time such as 24h", d.key, d.value))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,223 @@
+// Copyright The slacklogs Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package checkpoint // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"maps"
+	"slices"
+
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+)
+
+// Key is what is kept of one entry's id.
+type Key [16]byte
+
+const (
+	keySize = len(Key{})
+	// A chunk begins with a version and the checksum of its keys.
+	chunkVersion = 1
+	chunkHeader  = 8
+	// openChunk is the size below which the last chunk of a bucket is written
+	// again with the new keys, so that quiet hours don't leave a chunk a minute.
+	openChunk = 128
+	maxChunks = 1 << 20
+)
+
+// IDs is the set of ids that were delivered, in buckets that are dropped
+// whole. It is saved in chunks that are written once, apart from a small last
+// one. It is used by one goroutine.
+type IDs struct {
+	prefix  string
+	buckets map[int64]*bucket
+	// dropped are chunks whose deletion is not saved yet.
+	dropped []string
+}
+
+type bucket struct {
+	keys map[Key]struct{}
+	// chunks is how many chunks the storage holds.
+	chunks int
+	// open are the keys since the last full chunk; the first `written` of them
+	// are already in the storage's last chunk.
+	open    []Key
+	written int
+}
+
+// Index says which chunks each bucket has in the storage. It stands in the
+// document, so that a chunk that is missing is noticed.
+type Index map[int64]int
+
+// NewIDs returns an empty set whose chunks are saved under keys that begin
+// with prefix.
+func NewIDs(prefix string) *IDs {
+	return &IDs{prefix: prefix, buckets: map[int64]*bucket{}}
+}
+
+// Has reports whether the bucket holds key.
+func (ids *IDs) Has(bucket int64, key Key) bool {
+	b, ok := ids.buckets[bucket]
+	if !ok {
+		return false
+	}
+	_, ok = b.keys[key]
+	return ok
+}
+
+// HasAnywhere reports whether any bucket holds key.
+func (ids *IDs) HasAnywhere(key Key) bool {
+	for number := range ids.buckets {
+		if ids.Has(number, key) {
+			return true
+		}
+	}
+	return false
+}
+
+// Add puts key into the bucket.
+func (ids *IDs) Add(number int64, key Key) {
+	b, ok := ids.buckets[number]
+	if !ok {
+		b = &bucket{keys: map[Key]struct{}{}}
+		ids.buckets[number] = b
+	}
+	if _, ok := b.keys[key]; ok {
+		return
+	}
+	b.keys[key] = struct{}{}
+	b.open = append(b.open, key)
+}
+
+// Len is how many ids are held.
+func (ids *IDs) Len() int {
+	n := 0
+	for _, b := range ids.buckets {
+		n += len(b.keys)
+	}
+	return n
+}
+
+// Drop forgets the buckets that keep refuses. Their chunks go with the next
+// save.
+func (ids *IDs) Drop(keep func(bucket int64) bool) {
+	for number, b := range ids.buckets {
+		if keep(number) {
+			continue
+		}
+		for n := range b.chunks {
+			ids.dropped = append(ids.dropped, ids.chunkName(number, n))
+		}
+		delete(ids.buckets, number)
+	}
+}
+
+// Index is what the storage holds once the next save has succeeded.
+func (ids *IDs) Index() Index {
+	index := make(Index, len(ids.buckets))
+	for number, b := range ids.buckets {
+		if n := b.chunksAfterSave(); n > 0 {
+			index[number] = n
+		}
+	}
+	return index
+}
+
+func (b *bucket) chunksAfterSave() int {
+	if b.dirty() && b.written == 0 {
+		return b.chunks + 1
+	}
+	return b.chunks
+}
+
+func (b *bucket) dirty() bool { return len(b.open) > b.written }
+
+// operations is what has to be written before and deleted after the document.
+func (ids *IDs) operations() (writes, deletions []*storage.Operation) {
+	for _, number := range slices.Sorted(maps.Keys(ids.buckets)) {
+		if b := ids.buckets[number]; b.dirty() {
+			name := ids.chunkName(number, b.chunksAfterSave()-1)
+			writes = append(writes, storage.SetOperation(name, encodeChunk(b.open)))
+		}
+	}
+	for _, name := range ids.dropped {
+		deletions = append(deletions, storage.DeleteOperation(name))
+	}
+	return writes, deletions
+}
+
+// saved notes that the operations have been carried out.
+func (ids *IDs) saved() {
+	for _, b := range ids.buckets {
+		if !b.dirty() {
+			continue
+		}
+		b.chunks = b.chunksAfterSave()
+		b.written = len(b.open)
+		if b.written >= openChunk {
+			b.open, b.written = nil, 0
+		}
+	}
+	ids.dropped = nil
+}
+
+func (ids *IDs) chunkName(bucket int64, n int) string {
+	return fmt.Sprintf("%s%d.%d", ids.prefix, bucket, n)
+}
+
+// LoadIDs reads the set whose chunks index names. A chunk that is missing or
+// broken is an error (promise 8).
+func (s *Store) LoadIDs(ctx context.Context, prefix string, index Index) (*IDs, error) {
+	ids := NewIDs(prefix)
+	for number, chunks := range index {
+		if chunks < 0 || chunks > maxChunks {
+			return nil, s.broken(prefix, "has an impossible number of parts")
+		}
+		b := &bucket{keys: map[Key]struct{}{}, chunks: chunks}
+		ids.buckets[number] = b
+		for n := range chunks {
+			name := ids.chunkName(number, n)
+			data, err := s.client.Get(ctx, name)
+			if err != nil {
+				return nil, s.broken(name, fmt.Sprintf("can't be read: %v", err))
+			}
+			keys, ok := decodeChunk(data)
+			if !ok {
+				return nil, s.broken(name, "is missing or broken")
+			}
+			for _, key := range keys {
+				b.keys[key] = struct{}{}
+			}
+			if n == chunks-1 && len(keys) < openChunk {
+				b.open, b.written = keys, len(keys)
+			}
+		}
+	}
+	return ids, nil
+}
+
+func encodeChunk(keys []Key) []byte {
+	data := make([]byte, chunkHeader, chunkHeader+keySize*len(keys))
+	for i := range keys {
+		data = append(data, keys[i][:]...)
+	}
+	binary.BigEndian.PutUint32(data, chunkVersion)
+	binary.BigEndian.PutUint32(data[4:], crc32.ChecksumIEEE(data[chunkHeader:]))
+	return data
+}
+
+func decodeChunk(data []byte) (keys []Key, ok bool) {
+	if len(data) < chunkHeader+keySize || (len(data)-chunkHeader)%keySize != 0 ||
+		binary.BigEndian.Uint32(data) != chunkVersion ||
+		binary.BigEndian.Uint32(data[4:]) != crc32.ChecksumIEEE(data[chunkHeader:]) {
+		return nil, false
+	}
+	keys = make([]Key, 0, (len(data)-chunkHeader)/keySize)
+	for rest := data[chunkHeader:]; len(rest) > 0; rest = rest[keySize:] {
+		keys = append(keys, Key(rest[:keySize]))
+	}
+	return keys, true
+}

@@ -1,0 +1,132 @@
+// Copyright The slacklogs Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package checkpoint keeps what a restart needs in the collector's storage
+// extension: one small versioned document per log type, and append-only chunks
+// of the ids that were delivered.
+package checkpoint // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+)
+
+// Version is written into each document. A higher one is from a newer receiver.
+const Version = 1
+
+// ErrClosed is returned after Close: a poller that outlived the shutdown may
+// not write any more.
+var ErrClosed = errors.New("the storage is closed")
+
+// Store is the storage of one receiver. Without a storage extension it keeps
+// nothing, and callers live from their memory.
+type Store struct {
+	mu     sync.Mutex
+	client storage.Client
+	name   string
+}
+
+// Open returns the receiver's store in the named extension, or one that keeps
+// nothing when id is nil. A missing or failing extension is an error that says
+// what to do.
+func Open(ctx context.Context, host component.Host, id *component.ID, receiver component.ID) (*Store, error) {
+	if id == nil {
+		return &Store{client: storage.NewNopClient()}, nil
+	}
+	ext, ok := host.GetExtensions()[*id]
+	if !ok {
+		return nil, fmt.Errorf("storage: extension %q is not there; define it under extensions and list it in service::extensions", id)
+	}
+	storageExt, ok := ext.(storage.Extension)
+	if !ok {
+		return nil, fmt.Errorf("storage: extension %q is not a storage extension; name one such as file_storage", id)
+	}
+	client, err := storageExt.GetClient(ctx, component.KindReceiver, receiver, "")
+	if err != nil {
+		return nil, fmt.Errorf("storage: %q can't be opened (%w); check that its folder is writable and that no other collector uses it", id, err)
+	}
+	return &Store{client: client, name: id.String()}, nil
+}
+
+// Load reads the document under key into doc and reports whether there is one.
+// A document that can't be used is an error: starting afresh in silence would
+// lose or repeat what it stands for (promise 8).
+func (s *Store) Load(ctx context.Context, key string, doc any) (bool, error) {
+	data, err := s.client.Get(ctx, key)
+	if err != nil {
+		return false, s.broken(key, fmt.Sprintf("can't be read: %v", err))
+	}
+	// Some storages return an empty value where there was none.
+	if len(data) == 0 {
+		return false, nil
+	}
+	var head struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil || head.Version < 1 {
+		return false, s.broken(key, "is not a state of this receiver")
+	}
+	if head.Version > Version {
+		return false, fmt.Errorf("storage %s: the state %q has version %d, this receiver knows up to %d; run the newer receiver again, or delete the state to start from initial_lookback",
+			s.name, key, head.Version, Version)
+	}
+	if err := json.Unmarshal(data, doc); err != nil {
+		return false, s.broken(key, "has parts of the wrong type")
+	}
+	return true, nil
+}
+
+// Invalid is the error for a document whose parts contradict each other.
+func (s *Store) Invalid(key, what string) error { return s.broken(key, what) }
+
+func (s *Store) broken(key, what string) error {
+	return fmt.Errorf("storage %s: the state %q %s; restore the storage from a backup, or delete it to start from initial_lookback (entries may then come twice or, if older, not at all)",
+		s.name, key, what)
+}
+
+// Save writes doc under key, with the changes of ids, if any, around it:
+// chunks first and deletions last, so that the document never speaks of a
+// chunk that is not there, also where a batch is not atomic.
+func (s *Store) Save(ctx context.Context, key string, doc any, ids *IDs) error {
+	data, err := json.Marshal(doc)
+	if err != nil {
+		return err
+	}
+	var ops, deletions []*storage.Operation
+	if ids != nil {
+		ops, deletions = ids.operations()
+	}
+	ops = append(ops, storage.SetOperation(key, data))
+	ops = append(ops, deletions...)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.client == nil {
+		return ErrClosed
+	}
+	if err := s.client.Batch(ctx, ops...); err != nil {
+		return err
+	}
+	if ids != nil {
+		ids.saved()
+	}
+	return nil
+}
+
+// Close releases the storage. Later saves fail with ErrClosed.
+func (s *Store) Close(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.client == nil {
+		return nil
+	}
+	client := s.client
+	s.client = nil
+	return client.Close(ctx)
+}

@@ -1,0 +1,302 @@
+// Copyright The slacklogs Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package poll is the engine that reads Slack's logs and loses nothing: one
+// goroutine per log type that asks, delivers, saves, and only then goes on.
+//
+// Poller is what all log types share: the order of steps, the budget of calls,
+// delivery, errors, status and metrics. A log type decides what to ask next
+// and what its answers mean.
+package poll // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/poll"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v7"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configretry"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/receiver/receiverhelper"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/clock"
+	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
+	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
+	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/metadata"
+)
+
+const (
+	// refusedPause is the longest time between two tries (promise 9).
+	refusedPause = time.Minute
+	firstPause   = time.Second
+)
+
+// Settings of a Poller.
+type Settings struct {
+	// ID of the receiver; it tells the metrics of two receivers apart.
+	ID component.ID
+	// Client asks Slack. Its Observe is set by the Poller's Observe.
+	Client *slack.Client
+	Clock  clock.Clock
+	Store  *checkpoint.Store
+
+	Next               consumer.Logs
+	ObsReport          *receiverhelper.ObsReport
+	Format             string
+	Retry              configretry.BackOffConfig
+	Telemetry          *metadata.TelemetryBuilder
+	Logger             *zap.Logger
+	ResourceAttributes metadata.ResourceAttributesConfig
+	Scope              pcommon.InstrumentationScope
+	// Status is told when the log type begins to fail, and nil when it is well.
+	Status func(err error)
+	// RandomizationFactor of the pause after a failed call, 0 to 1.
+	RandomizationFactor float64
+
+	_ struct{}
+}
+
+// logType is what a kind of logs brings of its own.
+type logType interface {
+	// next returns what to ask Slack now, or how long there is nothing to ask.
+	next() (read func(ctx context.Context) error, wait time.Duration)
+	// identified tells whose token it is, before anything is asked.
+	identified(id slack.Identity) error
+	// paused notes Slack's Retry-After, so that it outlives a restart.
+	paused(until time.Time)
+	// trouble is why a part of the log type does not go on, if it does not.
+	trouble() error
+	// save writes the state.
+	save(ctx context.Context) error
+	// standing is where it stands now.
+	standing() standing
+}
+
+// Poller runs one log type.
+type Poller struct {
+	set     Settings
+	kind    string
+	logType logType
+	budget  *slack.Budget
+	health  *health
+	out     *delivery
+
+	attrs      metric.MeasurementOption
+	identity   slack.Identity
+	identified bool
+
+	failures int
+	retryAt  time.Time
+	pause    *backoff.ExponentialBackOff
+	// What is wrong now, each by its own cause, and what was last reported.
+	callErr, saveErr, refusedErr error
+	reported                     string
+}
+
+func newPoller(set Settings, kind string, requestsPerMinute float64) *Poller {
+	p := &Poller{
+		set:    set,
+		kind:   kind,
+		budget: slack.NewBudget(requestsPerMinute, set.Clock.Now()),
+		attrs: metric.WithAttributeSet(attribute.NewSet(
+			attribute.String("receiver", set.ID.String()), attribute.String("log_type", kind))),
+		pause: &backoff.ExponentialBackOff{
+			InitialInterval: firstPause, MaxInterval: refusedPause, Multiplier: 2,
+			RandomizationFactor: set.RandomizationFactor,
+		},
+	}
+	p.pause.Reset()
+	p.set.Logger = set.Logger.With(zap.String("log_type", kind))
+	p.health = newHealth(set.Clock)
+	p.out = &delivery{
+		next: set.Next, obs: set.ObsReport, format: set.Format, retry: set.Retry,
+		clock: set.Clock, logger: p.set.Logger,
+		refused: func() { p.refusedErr = errRefused; p.report() },
+	}
+	return p
+}
+
+// Run polls until the context ends.
+func (p *Poller) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		wait, throttled := p.step(ctx)
+		if wait <= 0 {
+			continue
+		}
+		before := p.set.Clock.Now()
+		_ = p.set.Clock.Sleep(ctx, wait)
+		if throttled {
+			p.set.Telemetry.SlacklogsThrottledTime.Add(ctx, p.set.Clock.Now().Sub(before).Seconds(), p.attrs)
+		}
+	}
+}
+
+// step makes at most one call, or says how long to wait.
+func (p *Poller) step(ctx context.Context) (wait time.Duration, throttled bool) {
+	now := p.set.Clock.Now()
+	if wait := p.retryAt.Sub(now); wait > 0 {
+		return wait, false
+	}
+	if !p.identified {
+		// A token that auth.test takes may still be refused by the logs, so only
+		// a failure counts here.
+		if err := p.identify(ctx); err != nil {
+			p.finish(ctx, err)
+		}
+		return 0, false
+	}
+	read, wait := p.logType.next()
+	if read == nil {
+		return wait, false
+	}
+	if wait := p.budget.Take(now); wait > 0 {
+		return wait, true
+	}
+	p.finish(ctx, read(ctx))
+	return 0, false
+}
+
+// identify asks whose token it is. The first record needs the name, and state
+// of another organisation must not be touched.
+func (p *Poller) identify(ctx context.Context) error {
+	id, err := p.set.Client.AuthTest(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.logType.identified(id); err != nil {
+		return err
+	}
+	p.identity, p.identified = id, true
+	return nil
+}
+
+// finish takes the outcome of a call: it sets the pause after a failure and
+// reports what changed.
+func (p *Poller) finish(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	var failed *slack.Error
+	switch {
+	case err == nil:
+		p.failures, p.callErr = 0, nil
+		p.pause.Reset()
+	case errors.As(err, &failed) && failed.RetryAfter > 0:
+		p.failures++
+		until := p.set.Clock.Now().Add(failed.RetryAfter)
+		p.retryAt = until
+		p.budget.Pause(until, p.set.Clock.Now())
+		p.logType.paused(until)
+		p.saveState(ctx)
+		// Others use the organisation's limit too: a 429 now and then is no fault.
+		if failed.Class != slack.Throttled || p.failures >= 3 {
+			p.callErr = err
+		}
+	default:
+		p.failures++
+		p.callErr = err
+		p.retryAt = p.set.Clock.Now().Add(p.nextPause())
+		if failed != nil && failed.Class == slack.NeedsToken {
+			// The next token may be another organisation's.
+			p.identified = false
+		}
+	}
+	p.report()
+	p.health.update(p.logType.standing(), p.now())
+}
+
+// Figures are the health figures now. It may be called from any goroutine.
+func (p *Poller) Figures() Figures { return p.health.figures() }
+
+// Attributes are those of all metrics of this log type.
+func (p *Poller) Attributes() metric.MeasurementOption { return p.attrs }
+
+func (p *Poller) nextPause() time.Duration { return min(p.pause.NextBackOff(), refusedPause) }
+
+// saveState saves; when that fails, polling goes on from memory.
+func (p *Poller) saveState(ctx context.Context) {
+	// What was accepted is saved also when the context has just ended.
+	p.saveErr = p.logType.save(context.WithoutCancel(ctx))
+	if p.saveErr != nil {
+		p.saveErr = fmt.Errorf("the state can't be saved (%w); polling goes on from memory, a restart would repeat records; check the storage's space and rights", p.saveErr)
+		p.report()
+	}
+}
+
+// report tells status and log what is wrong, on change only.
+func (p *Poller) report() {
+	var worst error
+	for _, err := range []error{p.callErr, p.refusedErr, p.logType.trouble(), p.saveErr} {
+		if err != nil {
+			worst = err
+			break
+		}
+	}
+	kind := problem(worst)
+	if kind == p.reported {
+		return
+	}
+	if worst == nil {
+		p.set.Logger.Info("Polling goes on")
+		p.set.Status(nil)
+	} else {
+		p.set.Logger.Warn("Polling is in trouble", zap.Error(worst))
+		p.set.Status(fmt.Errorf("%s logs: %w", p.kind, worst))
+	}
+	p.reported = kind
+}
+
+// problem is the kind of an error: two errors of one kind are reported once.
+func problem(err error) string {
+	var failed *slack.Error
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &failed):
+		return failed.Method + " " + failed.Code
+	default:
+		return err.Error()
+	}
+}
+
+// pageRead notes a page that was read, delivered and saved.
+func (p *Poller) pageRead(ctx context.Context) {
+	p.refusedErr = nil
+	p.saveState(ctx)
+	if p.saveErr == nil {
+		p.health.page()
+	}
+}
+
+// now is Slack's time.
+func (p *Poller) now() time.Time {
+	now, _ := p.set.Client.Now()
+	return now
+}
+
+// resource names the organisation or workspace as auth.test does.
+func (p *Poller) resource() pcommon.Resource {
+	rb := metadata.NewResourceBuilder(p.set.ResourceAttributes)
+	for _, set := range []struct {
+		value string
+		put   func(string)
+	}{
+		{p.identity.EnterpriseID, rb.SetSlackEnterpriseID},
+		{p.identity.EnterpriseName, rb.SetSlackEnterpriseName},
+		{p.identity.EnterpriseDomain, rb.SetSlackEnterpriseDomain},
+		{p.identity.TeamID, rb.SetSlackTeamID},
+		{p.identity.TeamName, rb.SetSlackTeamName},
+		{p.identity.TeamDomain, rb.SetSlackTeamDomain},
+	} {
+		if set.value != "" {
+			set.put(set.value)
+		}
+	}
+	return rb.Emit()
+}

@@ -1,0 +1,144 @@
+// Copyright The slacklogs Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package poll // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/poll"
+
+import (
+	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
+)
+
+// maxSecond is the last second that a record's timestamp can hold (year 2262).
+const maxSecond = 9_223_372_036
+
+// auditState is the saved document of the audit logs. All times are Unix
+// seconds by Slack's clock, unless said otherwise.
+type auditState struct {
+	Version int `json:"version"`
+	// Org is the organisation or workspace that the state belongs to.
+	Org string `json:"org,omitempty"`
+	// Start is the second before which entries are read past. Until the first
+	// answer it is by the local clock, and Anchored is false.
+	Start    int64  `json:"start"`
+	Anchored bool   `json:"anchored"`
+	Setting  string `json:"setting"`
+	// High is the end of the last tail that was read to its end, and Whole
+	// that of the last one which read the whole overlap.
+	High  int64 `json:"high"`
+	Whole int64 `json:"whole"`
+	// Backlog is what lies between the start and the tail and was not read
+	// yet, oldest first. Width is how many seconds of it are read at once.
+	Backlog []span `json:"backlog,omitempty"`
+	Width   int64  `json:"width,omitempty"`
+	// The walks under way.
+	Tail    *walk `json:"tail,omitempty"`
+	CatchUp *walk `json:"catch_up,omitempty"`
+	Sweep   *walk `json:"sweep,omitempty"`
+	// LastSweep is when the last sweep began; 0 = never.
+	LastSweep int64 `json:"last_sweep,omitempty"`
+	// IDsSince is the second from which on the ids of all delivered entries
+	// are kept. Nothing older is read again without them.
+	IDsSince int64            `json:"ids_since"`
+	IDs      checkpoint.Index `json:"ids,omitempty"`
+	// Newest is the date of the newest entry delivered.
+	Newest int64 `json:"newest,omitempty"`
+	// NotBefore is Slack's Retry-After, by the local clock.
+	NotBefore int64 `json:"not_before,omitempty"`
+	Gaps      []gap `json:"gaps,omitempty"`
+}
+
+// gap is a range of seconds known not to be complete.
+type gap struct {
+	span
+	Reason string `json:"reason"`
+	Since  int64  `json:"since"`
+}
+
+// begin sets the start, which is also all that is known of progress.
+func (s *auditState) begin(start int64) {
+	start = min(max(0, start), maxSecond)
+	s.Start, s.High, s.Whole, s.IDsSince = start, start, start, start
+}
+
+// valid reports whether the parts fit together. A document that does not must
+// not be used, or entries could be skipped.
+func (s *auditState) valid() bool {
+	for _, t := range []int64{s.Start, s.High, s.Whole, s.LastSweep, s.IDsSince, s.Newest, s.NotBefore, s.Width} {
+		if t < 0 || t > maxSecond {
+			return false
+		}
+	}
+	last := int64(-1)
+	for _, b := range s.Backlog {
+		if !b.valid() || b.Oldest <= last {
+			return false
+		}
+		last = b.Latest
+	}
+	for _, g := range s.Gaps {
+		if !g.valid() {
+			return false
+		}
+	}
+	if s.CatchUp != nil && (len(s.Backlog) == 0 || s.CatchUp.Window.Oldest != s.Backlog[0].Oldest || s.CatchUp.Window.Latest > s.Backlog[0].Latest) {
+		return false
+	}
+	return s.Tail.valid() && s.CatchUp.valid() && s.Sweep.valid() &&
+		s.High >= s.Whole && s.Whole >= s.Start
+}
+
+// watermark is the second before which all that Slack showed was delivered,
+// but for the gaps.
+func (s *auditState) watermark() int64 {
+	if len(s.Backlog) > 0 {
+		return min(s.High, s.Backlog[0].Oldest)
+	}
+	return s.High
+}
+
+// addBacklog puts a span among the others. Spans that touch become one.
+func (s *auditState) addBacklog(add span) {
+	if len(s.Backlog) > 0 {
+		// What lies before the backlog has been read.
+		add.Oldest = max(add.Oldest, s.Backlog[0].Oldest)
+	}
+	if add.Oldest > add.Latest {
+		return
+	}
+	var spans []span
+	for _, b := range s.Backlog {
+		switch {
+		case b.Latest+1 < add.Oldest:
+			spans = append(spans, b)
+		case add.Latest+1 < b.Oldest:
+			spans = append(spans, add)
+			add = b
+		default:
+			add = span{min(add.Oldest, b.Oldest), max(add.Latest, b.Latest)}
+		}
+	}
+	s.Backlog = append(spans, add)
+}
+
+// closeGaps takes out what has been read now.
+func (s *auditState) closeGaps(read span) (closed int) {
+	var gaps []gap
+	for _, g := range s.Gaps {
+		if g.Oldest >= read.Oldest && g.Latest <= read.Latest {
+			closed++
+			continue
+		}
+		gaps = append(gaps, g)
+	}
+	s.Gaps = gaps
+	return closed
+}
+
+// hasGap reports whether a known gap lies in the range.
+func (s *auditState) hasGap(in span) bool {
+	for _, g := range s.Gaps {
+		if g.Oldest <= in.Latest && g.Latest >= in.Oldest {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,271 @@
+// Copyright The slacklogs Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package slacklogsreceiver // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/receiver"
+	"go.opentelemetry.io/collector/receiver/receiverhelper"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/clock"
+	"github.com/slacklogs/otelcol-slacklogs/internal/record"
+	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
+	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
+	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/metadata"
+	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/poll"
+)
+
+// shutdownTime is the longest that a shutdown waits for a consumer or storage
+// that ignores its context (promise 10).
+const shutdownTime = 4500 * time.Millisecond
+
+// logsReceiver runs a poller for each log type that is switched on.
+type logsReceiver struct {
+	set   receiver.Settings
+	cfg   *Config
+	next  consumer.Logs
+	clock clock.Clock
+
+	host      component.Host
+	http      *http.Client
+	store     *checkpoint.Store
+	telemetry *metadata.TelemetryBuilder
+	pollers   []*poll.Poller
+
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu       sync.Mutex
+	problems map[string]error
+}
+
+func newLogsReceiver(set receiver.Settings, cfg *Config, next consumer.Logs, c clock.Clock) *logsReceiver {
+	return &logsReceiver{set: set, cfg: cfg, next: next, clock: c, problems: map[string]error{}}
+}
+
+// Start reads the saved state and begins to poll. It does not wait for Slack.
+func (r *logsReceiver) Start(ctx context.Context, host component.Host) (err error) {
+	r.host = host
+	defer func() {
+		if err != nil {
+			// The service does not shut down what did not start.
+			err = errors.Join(err, r.release(context.WithoutCancel(ctx)))
+		}
+	}()
+	if r.http, err = r.cfg.ToClient(ctx, host.GetExtensions(), r.set.TelemetrySettings); err != nil {
+		return err
+	}
+	if r.telemetry, err = metadata.NewTelemetryBuilder(r.set.TelemetrySettings); err != nil {
+		return err
+	}
+	if r.store, err = checkpoint.Open(ctx, host, r.cfg.Storage, r.set.ID); err != nil {
+		return err
+	}
+	if r.cfg.Storage == nil {
+		r.set.Logger.Warn("No storage is configured: a restart begins at initial_lookback again, and records come twice or, if older, not at all")
+	}
+	if err = r.addPollers(ctx); err != nil {
+		return err
+	}
+	if err = r.registerGauges(); err != nil {
+		return err
+	}
+	// The start's context ends with the start; polling has its own.
+	background, cancel := context.WithCancel(context.Background())
+	r.cancel = cancel
+	for _, p := range r.pollers {
+		r.wg.Go(func() { p.Run(background) })
+	}
+	return nil
+}
+
+func (r *logsReceiver) addPollers(ctx context.Context) error {
+	if !r.cfg.AuditLogs.HasValue() {
+		return nil
+	}
+	audit := r.cfg.AuditLogs.Get()
+	if audit.RequestsPerMinute > slackAuditLimit {
+		r.set.Logger.Warn("audit_logs::requests_per_minute is above Slack's limit, which all apps of the organisation share",
+			zap.Float64("requests_per_minute", audit.RequestsPerMinute), zap.Int("slack_limit", slackAuditLimit))
+	}
+	set, err := r.pollerSettings("audit")
+	if err != nil {
+		return err
+	}
+	// Validate has read it before.
+	start, _ := time.Parse(time.RFC3339, audit.StartTime)
+	poller, err := poll.NewAudit(ctx, set, poll.AuditSettings{
+		PollInterval:      audit.PollInterval,
+		InitialLookback:   audit.InitialLookback,
+		StartTime:         start,
+		PageSize:          audit.PageSize,
+		RequestsPerMinute: audit.RequestsPerMinute,
+		Overlap:           audit.Overlap,
+		SweepInterval:     audit.SweepInterval,
+		SweepWindow:       audit.SweepWindow,
+		StaleAfter:        audit.StaleAfter,
+		Record:            record.Options{Body: r.cfg.Body, Attributes: r.cfg.Attributes},
+	})
+	if err != nil {
+		return err
+	}
+	r.pollers = append(r.pollers, poller)
+	return nil
+}
+
+// pollerSettings are what the poller of one log type gets. Each has a client
+// of its own, because a client belongs to one goroutine.
+func (r *logsReceiver) pollerSettings(logType string) (poll.Settings, error) {
+	obs, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{
+		ReceiverID: r.set.ID, Transport: "http", ReceiverCreateSettings: r.set,
+	})
+	if err != nil {
+		return poll.Settings{}, err
+	}
+	scope := pcommon.NewInstrumentationScope()
+	scope.SetName(metadata.ScopeName)
+	scope.SetVersion(r.set.BuildInfo.Version)
+	client := slack.NewClient(slack.Settings{
+		HTTP:          r.http,
+		Token:         string(r.cfg.Token),
+		Endpoint:      strings.TrimRight(r.cfg.Endpoint, "/"),
+		AuditEndpoint: r.cfg.auditEndpoint(),
+		UserAgent:     "slacklogsreceiver/" + r.set.BuildInfo.Version,
+		Clock:         r.clock,
+		Observe:       r.observeCall(logType),
+	})
+	return poll.Settings{
+		ID:                  r.set.ID,
+		Client:              client,
+		Clock:               r.clock,
+		Store:               r.store,
+		Next:                r.next,
+		ObsReport:           obs,
+		Format:              metadata.Type.String(),
+		Retry:               r.cfg.RetryOnFailure,
+		Telemetry:           r.telemetry,
+		Logger:              r.set.Logger,
+		ResourceAttributes:  r.cfg.ResourceAttributes,
+		Scope:               scope,
+		Status:              func(err error) { r.reportStatus(logType, err) },
+		RandomizationFactor: 0.2,
+	}, nil
+}
+
+func (r *logsReceiver) observeCall(logType string) func(context.Context, string, string, time.Duration) {
+	return func(ctx context.Context, method, errorType string, took time.Duration) {
+		attrs := []attribute.KeyValue{
+			attribute.String("receiver", r.set.ID.String()),
+			attribute.String("log_type", logType),
+			attribute.String("method", method),
+		}
+		if errorType != "" {
+			attrs = append(attrs, attribute.String("error_type", errorType))
+		}
+		r.telemetry.SlacklogsRequestDuration.Record(ctx, took.Seconds(), metric.WithAttributes(attrs...))
+	}
+}
+
+func (r *logsReceiver) registerGauges() error {
+	number := func(value func(poll.Figures) (float64, bool)) metric.Float64Callback {
+		return func(_ context.Context, o metric.Float64Observer) error {
+			for _, p := range r.pollers {
+				if v, ok := value(p.Figures()); ok {
+					o.Observe(v, p.Attributes())
+				}
+			}
+			return nil
+		}
+	}
+	return errors.Join(
+		r.telemetry.RegisterSlacklogsEventStalenessCallback(number(func(f poll.Figures) (float64, bool) { return f.EventStaleness, f.Polled })),
+		r.telemetry.RegisterSlacklogsPollStalenessCallback(number(func(f poll.Figures) (float64, bool) { return f.PollStaleness, true })),
+		r.telemetry.RegisterSlacklogsWatermarkLagCallback(number(func(f poll.Figures) (float64, bool) { return f.WatermarkLag, true })),
+		r.telemetry.RegisterSlacklogsStaleCallback(func(_ context.Context, o metric.Int64Observer) error {
+			for _, p := range r.pollers {
+				stale := int64(0)
+				if p.Figures().Stale {
+					stale = 1
+				}
+				o.Observe(stale, p.Attributes())
+			}
+			return nil
+		}),
+	)
+}
+
+// reportStatus reports the component as failing while any log type is, and as
+// well after. It never reports a permanent error: that can't be taken back,
+// while a token can.
+func (r *logsReceiver) reportStatus(logType string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err == nil {
+		delete(r.problems, logType)
+	} else {
+		r.problems[logType] = err
+	}
+	event := componentstatus.NewEvent(componentstatus.StatusOK)
+	for _, problem := range r.problems {
+		event = componentstatus.NewRecoverableErrorEvent(problem)
+	}
+	componentstatus.ReportStatus(r.host, event)
+}
+
+// Shutdown ends polling. It waits for a consumer or a storage that ignores its
+// context only until the context's deadline or a few seconds.
+func (r *logsReceiver) Shutdown(ctx context.Context) error {
+	if r.cancel == nil {
+		return nil
+	}
+	r.cancel()
+	r.cancel = nil
+	ctx, cancel := context.WithTimeout(ctx, shutdownTime)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		r.wg.Wait()
+		done <- nil
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		r.set.Logger.Warn("A consumer did not give up its batch in time; should it accept it, the batch comes again after the restart")
+	}
+	go func() { done <- r.release(context.WithoutCancel(ctx)) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("the storage did not close in time: %w", ctx.Err())
+	}
+}
+
+// release frees what Start has taken.
+func (r *logsReceiver) release(ctx context.Context) error {
+	if r.telemetry != nil {
+		r.telemetry.Shutdown()
+	}
+	if r.http != nil {
+		r.http.CloseIdleConnections()
+	}
+	if r.store == nil {
+		return nil
+	}
+	return r.store.Close(ctx)
+}
