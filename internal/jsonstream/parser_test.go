@@ -74,6 +74,7 @@ func TestParseRefuses(t *testing.T) {
 		var syntax *SyntaxError
 		assert.ErrorAs(t, err, &syntax, "%q", text)
 		assert.False(t, json.Valid([]byte(text)), "%q", text)
+		assert.Equal(t, text, p.Text())
 	}
 }
 

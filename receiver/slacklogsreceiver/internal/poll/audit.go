@@ -92,8 +92,8 @@ type audit struct {
 
 // pendingEntry is what is remembered of an entry once it is accepted.
 type pendingEntry struct {
-	bucket, date    int64
-	late, malformed bool
+	bucket, at, date int64
+	late, malformed  bool
 }
 
 // NewAudit loads or begins the state and returns the poller of the audit logs.
@@ -377,19 +377,25 @@ func (a *audit) openSweep(now int64) {
 	if a.state.Sweep != nil || now-a.state.LastSweep < int64(a.cfg.SweepInterval.Seconds()) {
 		return
 	}
+	for _, w := range a.walks() {
+		if w.Begun {
+			// A window that is read in part is in neither the one sweep nor the other.
+			return
+		}
+	}
 	window := span{
 		max(a.state.LastSweep-int64(a.cfg.SweepWindow.Seconds()), a.state.IDsSince, a.state.Start),
-		a.state.watermark(),
+		a.state.High,
 	}
 	a.state.LastSweep = now
-	if !window.valid() {
-		return
-	}
-	a.state.Sweep = newWalk(window, a.cfg.PageSize)
+	parts := a.state.wasRead(window)
 	for _, g := range slices.Backward(a.state.Gaps) {
 		if g.Latest < window.Oldest {
-			a.state.Sweep.Segments = append(a.state.Sweep.Segments, segment{span: g.span, Top: g.Latest})
+			parts = append(parts, g.span)
 		}
+	}
+	if len(parts) > 0 {
+		a.state.Sweep = newWalk(span{min(window.Oldest, window.Latest), window.Latest}, a.cfg.PageSize, parts...)
 	}
 }
 
@@ -510,11 +516,11 @@ func (a *audit) take(w *walk, text []byte) (older bool) {
 		a.duplicates++
 		return older
 	}
-	if at < a.state.IDsSince {
+	if at < a.rereadFrom() {
 		// Nothing but this walk reads it again.
 		bucket = windowBucket(w)
 	}
-	p := pendingEntry{bucket: bucket}
+	p := pendingEntry{bucket: bucket, at: at}
 	if e.DateOK {
 		p.date = e.Date
 		p.late = w == a.state.Sweep || w == a.state.Tail && e.Date < a.state.High
@@ -554,6 +560,9 @@ func (a *audit) remember(ctx context.Context, w *walk, dropped bool) {
 	var late, malformed int64
 	for key, e := range a.pending {
 		a.ids.Add(e.bucket, key)
+		if e.bucket == windowBucket(w) {
+			w.OwnIDs = max(w.OwnIDs, e.at)
+		}
 		if e.malformed {
 			malformed++
 		}
@@ -616,6 +625,9 @@ func (a *audit) finishWalk(w *walk) {
 	case a.state.Sweep:
 		a.state.Sweep = nil
 	}
+	if w.OwnIDs > 0 {
+		a.state.IDsSince = max(a.state.IDsSince, w.OwnIDs+1)
+	}
 	a.forget()
 }
 
@@ -644,11 +656,22 @@ func (a *audit) readableSince(w *walk) bool {
 	return w.read || a.lastRead.After(w.splitSince)
 }
 
+// rereadFrom is the second from which on tail and sweeps still read what was
+// delivered before.
+func (a *audit) rereadFrom() int64 {
+	from := a.state.Whole - int64(a.cfg.Overlap.Seconds())
+	if a.cfg.SweepInterval > 0 {
+		from = min(from, a.state.LastSweep-int64(a.cfg.SweepWindow.Seconds()))
+	}
+	return from
+}
+
 // forget drops the ids that no window can meet again (promise 5).
 func (a *audit) forget() {
-	since := a.state.Whole - int64(a.cfg.Overlap.Seconds())
-	if a.cfg.SweepInterval > 0 {
-		since = min(since, a.state.LastSweep-int64(a.cfg.SweepWindow.Seconds()))
+	since := a.rereadFrom()
+	if len(a.state.Backlog) > 0 {
+		// It begins with an overlap, which was delivered in part.
+		since = min(since, a.state.Backlog[0].Oldest)
 	}
 	a.state.IDsSince = max(a.state.IDsSince, since)
 	a.ids.Drop(func(bucket int64) bool {

@@ -4,6 +4,8 @@
 package poll // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/poll"
 
 import (
+	"slices"
+
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
 )
 
@@ -117,6 +119,22 @@ func (s *auditState) addBacklog(add span) {
 		}
 	}
 	s.Backlog = append(spans, add)
+}
+
+// wasRead is the window without the backlog, newest first.
+func (s *auditState) wasRead(window span) (parts []span) {
+	for _, b := range slices.Backward(s.Backlog) {
+		if b.Latest < window.Latest {
+			if newer := (span{max(window.Oldest, b.Latest+1), window.Latest}); newer.valid() {
+				parts = append(parts, newer)
+			}
+		}
+		window.Latest = min(window.Latest, b.Oldest-1)
+	}
+	if window.valid() {
+		parts = append(parts, window)
+	}
+	return parts
 }
 
 // closeGaps takes out what has been read now.

@@ -45,6 +45,10 @@ type walk struct {
 	Segments []segment `json:"segments"`
 	// Bad are the seconds given up so far.
 	Bad []int64 `json:"bad,omitempty"`
+	// Begun is set once a part of the window was read.
+	Begun bool `json:"begun,omitempty"`
+	// OwnIDs is the newest second whose ids are kept only as long as the walk.
+	OwnIDs int64 `json:"own_ids,omitempty"`
 
 	// limit is the page size now: smaller after failures.
 	limit, fullLimit int
@@ -72,12 +76,20 @@ type walk struct {
 	// splitting is set while halves are tried around a part that can't be read.
 	splitting   bool
 	splitSince  time.Time
+	beforeSplit []segment
 	tries       int
 	secondRound bool
 }
 
-func newWalk(window span, pageSize int) *walk {
-	w := &walk{Window: window, Segments: []segment{{span: window, Top: window.Latest}}}
+// newWalk reads the spans, newest first, or the whole window if there are none.
+func newWalk(window span, pageSize int, spans ...span) *walk {
+	if len(spans) == 0 {
+		spans = []span{window}
+	}
+	w := &walk{Window: window}
+	for _, s := range spans {
+		w.Segments = append(w.Segments, segment{span: s, Top: s.Latest})
+	}
 	w.resume(pageSize)
 	return w
 }
@@ -86,6 +98,10 @@ func newWalk(window span, pageSize int) *walk {
 func (w *walk) resume(pageSize int) {
 	w.limit, w.fullLimit = pageSize, pageSize
 	w.splitting = len(w.Bad) > 0
+	w.beforeSplit = slices.Clone(w.Segments)
+	for _, second := range w.Bad {
+		w.beforeSplit = append(w.beforeSplit, segment{span: span{second, second}, Top: second})
+	}
 	w.restart()
 }
 
@@ -132,6 +148,7 @@ func (w *walk) pass(second int64) {
 
 // accepted notes that everything read so far was delivered or known.
 func (w *walk) accepted() {
+	w.Begun = true
 	s := &w.Segments[0]
 	switch {
 	case w.unordered:
@@ -209,6 +226,7 @@ func (w *walk) staleCursor() bool {
 func (w *walk) split(now time.Time) {
 	if !w.splitting {
 		w.splitting, w.splitSince, w.read = true, now, false
+		w.beforeSplit = slices.Clone(w.Segments)
 		w.limit, w.tries = w.fullLimit, 0
 	}
 	s := w.Segments[0]
@@ -262,7 +280,7 @@ func (w *walk) settle(readable bool) (gaps []int64, over bool) {
 	case len(bad) == 0:
 		return nil, true
 	case !readable:
-		w.Segments = []segment{{span: w.Window, Top: w.Window.Latest}}
+		w.Segments = w.beforeSplit
 		w.splitting, w.secondRound, w.unreadable, w.limit = false, false, 0, w.fullLimit
 	case !w.secondRound:
 		w.secondRound = true

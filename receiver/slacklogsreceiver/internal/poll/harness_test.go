@@ -1,0 +1,341 @@
+// Copyright The slacklogs Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package poll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/config/configretry"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/receiver"
+	"go.opentelemetry.io/collector/receiver/receiverhelper"
+	"go.opentelemetry.io/collector/receiver/receivertest"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/record"
+	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
+	"github.com/slacklogs/otelcol-slacklogs/internal/slacktest"
+	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
+	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/metadata"
+)
+
+const testToken = "xoxp-brightwater"
+
+// noon is when the tests' worlds begin.
+var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+
+// crash is what ends a process in the middle of anything.
+type crash struct{}
+
+// world is a Slack, a collector and the time, all in one goroutine: a run
+// takes no real time and is the same each time.
+type world struct {
+	t      testing.TB
+	now    time.Time
+	slack  *slacktest.Server
+	cfg    AuditSettings
+	retry  configretry.BackOffConfig
+	logs   *observer.ObservedLogs
+	logger *zap.Logger
+
+	// skew is what the local clock is ahead of Slack's.
+	skew time.Duration
+	// disk survives a crash. onSave may refuse a save before or after it was
+	// written, or crash.
+	disk   map[string][]byte
+	onSave func(write func()) error
+	// onConsume decides what the pipeline answers.
+	onConsume func(uids []string) error
+	onCall    func()
+
+	// delivered counts what the backend accepted, by uid.
+	delivered map[string]int
+	batches   []int
+	status    []error
+	// until ends a run.
+	until  time.Time
+	stop   context.CancelFunc
+	audit  *audit
+	poller *Poller
+	events []timed
+}
+
+// timed happens when the time comes.
+type timed struct {
+	at time.Time
+	do func()
+}
+
+func newWorld(t testing.TB, opt slacktest.Options) *world {
+	w := &world{
+		t: t, now: noon, disk: map[string][]byte{}, delivered: map[string]int{},
+		cfg: AuditSettings{
+			PollInterval: time.Minute, InitialLookback: 24 * time.Hour, PageSize: 100, RequestsPerMinute: 30,
+			Overlap: 15 * time.Minute, SweepInterval: 6 * time.Hour, SweepWindow: 24 * time.Hour, StaleAfter: 24 * time.Hour,
+			Record: record.Options{Body: record.BodyRaw, Attributes: record.AttributesCore},
+		},
+		retry: configretry.BackOffConfig{Enabled: true, InitialInterval: time.Second, Multiplier: 1.5, MaxInterval: 30 * time.Second},
+	}
+	opt.Now = func() time.Time { return w.now }
+	w.slack = slacktest.New(opt)
+	w.slack.SetToken(testToken, slacktest.Identity{
+		TeamID: "E0BRIGHT", Team: "Brightwater", EnterpriseID: "E0BRIGHT", URL: "https://brightwater.enterprise.slack.com/",
+		UserID: "W0OWNER", User: "owner", Scopes: []string{"auditlogs:read"}, IsEnterpriseInstall: true,
+	})
+	core, logs := observer.New(zapcore.InfoLevel)
+	w.logger, w.logs = zap.New(core), logs
+	return w
+}
+
+// Now is the collector's clock.
+func (w *world) Now() time.Time { return w.now.Add(w.skew) }
+
+func (w *world) Sleep(ctx context.Context, d time.Duration) error {
+	w.pass(d)
+	return ctx.Err()
+}
+
+// pass lets time go by, and what is due happen.
+func (w *world) pass(d time.Duration) {
+	end := w.now.Add(max(d, 0))
+	for {
+		next := -1
+		for i, e := range w.events {
+			if !e.at.After(end) && (next < 0 || e.at.Before(w.events[next].at)) {
+				next = i
+			}
+		}
+		if next < 0 {
+			break
+		}
+		e := w.events[next]
+		w.events = append(w.events[:next:next], w.events[next+1:]...)
+		if e.at.After(w.now) {
+			w.now = e.at
+		}
+		e.do()
+	}
+	w.now = end
+	if !w.now.Before(w.until) && w.stop != nil {
+		w.stop()
+	}
+}
+
+func (w *world) at(t time.Time, do func()) { w.events = append(w.events, timed{t, do}) }
+
+// RoundTrip is the way to Slack; each call takes some time.
+func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
+	if w.onCall != nil {
+		w.onCall()
+	}
+	w.pass(120 * time.Millisecond)
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	return w.slack.Transport().RoundTrip(r)
+}
+
+// The storage client; a Batch is applied whole or not at all, as a file
+// storage does.
+func (w *world) Get(_ context.Context, key string) ([]byte, error) { return w.disk[key], nil }
+func (w *world) Set(ctx context.Context, key string, value []byte) error {
+	return w.Batch(ctx, storage.SetOperation(key, value))
+}
+
+func (w *world) Delete(ctx context.Context, key string) error {
+	return w.Batch(ctx, storage.DeleteOperation(key))
+}
+func (*world) Close(context.Context) error { return nil }
+
+func (w *world) Batch(_ context.Context, ops ...*storage.Operation) error {
+	write := func() {
+		for _, op := range ops {
+			switch op.Type {
+			case storage.Set:
+				w.disk[op.Key] = append([]byte(nil), op.Value...)
+			case storage.Delete:
+				delete(w.disk, op.Key)
+			default:
+				w.t.Fatal("unexpected operation")
+			}
+		}
+	}
+	if w.onSave != nil {
+		return w.onSave(write)
+	}
+	write()
+	return nil
+}
+
+// extension is the storage extension around the world's disk.
+type storageExtension struct {
+	component.StartFunc
+	component.ShutdownFunc
+	client storage.Client
+}
+
+func (e storageExtension) GetClient(context.Context, component.Kind, component.ID, string) (storage.Client, error) {
+	return e.client, nil
+}
+
+type storageHost struct{ client storage.Client }
+
+var storageID = component.MustNewID("file_storage")
+
+func (h storageHost) GetExtensions() map[component.ID]component.Component {
+	return map[component.ID]component.Component{storageID: storageExtension{client: h.client}}
+}
+
+func (w *world) consume(_ context.Context, logs plog.Logs) error {
+	var uids []string
+	for _, rl := range logs.ResourceLogs().All() {
+		id, _ := rl.Resource().Attributes().Get("slack.enterprise.id")
+		require.Equal(w.t, "E0BRIGHT", id.Str())
+		for _, sl := range rl.ScopeLogs().All() {
+			for _, lr := range sl.LogRecords().All() {
+				uid, ok := lr.Attributes().Get("log.record.uid")
+				require.True(w.t, ok)
+				uids = append(uids, uid.Str())
+			}
+		}
+	}
+	// The records are the consumer's: what it does to them must not come back.
+	logs.ResourceLogs().RemoveIf(func(plog.ResourceLogs) bool { return true })
+	if w.onConsume != nil {
+		if err := w.onConsume(uids); err != nil {
+			return err
+		}
+	}
+	w.accept(uids)
+	return nil
+}
+
+func (w *world) accept(uids []string) {
+	w.batches = append(w.batches, len(uids))
+	for _, uid := range uids {
+		w.delivered[uid]++
+	}
+}
+
+// start makes a collector of what the disk holds.
+func (w *world) start() error {
+	tel := componenttest.NewNopTelemetrySettings()
+	builder, err := metadata.NewTelemetryBuilder(tel)
+	require.NoError(w.t, err)
+	obs, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{
+		ReceiverID: component.MustNewID("slacklogs"), Transport: "http", ReceiverCreateSettings: nopSettings(),
+	})
+	require.NoError(w.t, err)
+	store, err := checkpoint.Open(context.Background(), storageHost{w}, &storageID, component.MustNewID("slacklogs"))
+	require.NoError(w.t, err)
+	next, err := consumer.NewLogs(w.consume)
+	require.NoError(w.t, err)
+	w.poller, err = NewAudit(context.Background(), Settings{
+		ID: component.MustNewID("slacklogs"),
+		Client: slack.NewClient(slack.Settings{
+			HTTP: &http.Client{Transport: w}, Token: testToken, Endpoint: "https://slack.example/api",
+			AuditEndpoint: "https://slack.example/audit/v1", UserAgent: "slacklogsreceiver/test", Clock: w,
+		}),
+		Clock: w, Store: store, Next: next, ObsReport: obs, Format: "slacklogs", Retry: w.retry,
+		Telemetry: builder, Logger: w.logger, ResourceAttributes: metadata.DefaultResourceAttributesConfig(),
+		Scope: pcommon.NewInstrumentationScope(), Status: func(err error) { w.status = append(w.status, err) },
+	}, w.cfg)
+	if err != nil {
+		return err
+	}
+	w.audit = w.poller.logType.(*audit)
+	return nil
+}
+
+// run polls for d. It reports whether the process crashed.
+func (w *world) run(d time.Duration) (crashed bool) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	w.stop, w.until = cancel, w.now.Add(d)
+	defer func() {
+		switch p := recover(); p {
+		case nil:
+		case crash{}:
+			crashed = true
+		default:
+			panic(p)
+		}
+	}()
+	w.poller.Run(ctx)
+	return false
+}
+
+// entry is a small audit entry.
+func entry(id string, date int64) slacktest.Entry {
+	return slacktest.Entry{Date: date, JSON: fmt.Appendf(nil,
+		`{"id":%q,"date_create":%d,"action":"user_login","actor":{"type":"user","user":{"id":"W0ALICE"}}}`, id, date)}
+}
+
+// fill adds n entries from..to, spread evenly.
+func (w *world) fill(prefix string, n int, from, to time.Time) {
+	entries := make([]slacktest.Entry, n)
+	step := to.Sub(from) / time.Duration(max(n, 1))
+	for i := range entries {
+		entries[i] = entry(fmt.Sprintf("%s%d", prefix, i), from.Add(time.Duration(i)*step).Unix())
+	}
+	w.slack.Add(entries...)
+}
+
+// requireAll checks that each entry of the prefix was delivered exactly once.
+func (w *world) requireAll(prefix string, n int) {
+	w.t.Helper()
+	for i := range n {
+		require.Equal(w.t, 1, w.delivered[fmt.Sprintf("%s%d", prefix, i)], "%s%d", prefix, i)
+	}
+}
+
+// calls are the calls to the audit API so far.
+func (w *world) calls() []slacktest.CallRecord {
+	var calls []slacktest.CallRecord
+	for _, c := range w.slack.Calls() {
+		if strings.HasSuffix(c.Path, "/logs") {
+			calls = append(calls, c)
+		}
+	}
+	return calls
+}
+
+func (w *world) copyDisk() map[string][]byte { return maps.Clone(w.disk) }
+
+var errFull = errors.New("no space left")
+
+func nopSettings() receiver.Settings { return receivertest.NewNopSettings(metadata.Type) }
+
+func mustInt(t testing.TB, s string) int64 {
+	t.Helper()
+	n, err := strconv.ParseInt(s, 10, 64)
+	require.NoError(t, err)
+	return n
+}
+
+// describe says when an entry was and from when on Slack showed it.
+func (w *world) describe(uid string) string {
+	for _, e := range w.slack.Shown() {
+		if strings.Contains(string(e.JSON), `"id":"`+uid+`"`) {
+			return fmt.Sprintf("dated %d, shown from %d", e.Date, e.Shown.Unix())
+		}
+	}
+	return "never shown"
+}
