@@ -35,7 +35,13 @@ type IDs struct {
 	prefix  string
 	buckets map[int64]*bucket
 	// dropped are chunks whose deletion is not saved yet.
-	dropped []string
+	dropped []chunk
+}
+
+// chunk names the n-th chunk of a bucket.
+type chunk struct {
+	bucket int64
+	n      int
 }
 
 type bucket struct {
@@ -68,10 +74,10 @@ func (ids *IDs) Has(bucket int64, key Key) bool {
 	return ok
 }
 
-// HasAnywhere reports whether any bucket holds key.
-func (ids *IDs) HasAnywhere(key Key) bool {
+// HasAny reports whether any of the buckets that match holds key.
+func (ids *IDs) HasAny(key Key, match func(bucket int64) bool) bool {
 	for number := range ids.buckets {
-		if ids.Has(number, key) {
+		if match(number) && ids.Has(number, key) {
 			return true
 		}
 	}
@@ -108,8 +114,9 @@ func (ids *IDs) Drop(keep func(bucket int64) bool) {
 		if keep(number) {
 			continue
 		}
-		for n := range b.chunks {
-			ids.dropped = append(ids.dropped, ids.chunkName(number, n))
+		// One more than is known: a save that broke off may have written it.
+		for n := range b.chunks + 1 {
+			ids.dropped = append(ids.dropped, chunk{number, n})
 		}
 		delete(ids.buckets, number)
 	}
@@ -143,8 +150,12 @@ func (ids *IDs) operations() (writes, deletions []*storage.Operation) {
 			writes = append(writes, storage.SetOperation(name, encodeChunk(b.open)))
 		}
 	}
-	for _, name := range ids.dropped {
-		deletions = append(deletions, storage.DeleteOperation(name))
+	for _, c := range ids.dropped {
+		// The bucket may have come back since.
+		if b, ok := ids.buckets[c.bucket]; ok && c.n < b.chunksAfterSave() {
+			continue
+		}
+		deletions = append(deletions, storage.DeleteOperation(ids.chunkName(c.bucket, c.n)))
 	}
 	return writes, deletions
 }

@@ -508,7 +508,8 @@ func (a *audit) take(w *walk, text []byte) (older bool) {
 	bucket := at / bucketSeconds
 	key := checkpoint.Key(e.Key)
 	_, known := a.pending[key]
-	known = known || a.ids.Has(bucket, key) || a.ids.Has(windowBucket(w), key) || !covered && a.ids.HasAnywhere(key)
+	known = known || a.ids.Has(bucket, key) ||
+		a.ids.HasAny(key, func(other int64) bool { return other < 0 || !covered })
 	if covered {
 		w.pass(e.Date)
 	}
@@ -516,8 +517,7 @@ func (a *audit) take(w *walk, text []byte) (older bool) {
 		a.duplicates++
 		return older
 	}
-	if at < a.rereadFrom() {
-		// Nothing but this walk reads it again.
+	if !a.readAgain(w, at) {
 		bucket = windowBucket(w)
 	}
 	p := pendingEntry{bucket: bucket, at: at}
@@ -633,11 +633,7 @@ func (a *audit) finishWalk(w *walk) {
 
 // finishCatchUp takes a window off the backlog and fits the next one's width.
 func (a *audit) finishCatchUp(w *walk) {
-	first := &a.state.Backlog[0]
-	first.Oldest = w.Window.Latest + 1
-	if first.Oldest > first.Latest {
-		a.state.Backlog = a.state.Backlog[1:]
-	}
+	a.state.takeBacklog(w.Window)
 	switch {
 	case w.pages <= 1:
 		a.state.Width = min(a.state.Width*2, maxSecond)
@@ -666,6 +662,13 @@ func (a *audit) rereadFrom() int64 {
 	return from
 }
 
+// readAgain reports whether another walk than this may read the second again.
+func (a *audit) readAgain(w *walk, second int64) bool {
+	return second >= a.rereadFrom() || slices.ContainsFunc(a.walks(), func(other *walk) bool {
+		return other != w && other.Window.Oldest <= second && second <= other.Window.Latest
+	})
+}
+
 // forget drops the ids that no window can meet again (promise 5).
 func (a *audit) forget() {
 	since := a.rereadFrom()
@@ -673,18 +676,26 @@ func (a *audit) forget() {
 		// It begins with an overlap, which was delivered in part.
 		since = min(since, a.state.Backlog[0].Oldest)
 	}
+	if a.state.Tail != nil {
+		// It may have to become backlog.
+		since = min(since, a.state.Tail.Window.Oldest)
+	}
 	a.state.IDsSince = max(a.state.IDsSince, since)
 	a.ids.Drop(func(bucket int64) bool {
 		first, last := bucket*bucketSeconds, (bucket+1)*bucketSeconds-1
-		if last >= a.state.IDsSince && bucket >= 0 {
+		if bucket >= 0 && last >= since {
 			return true
 		}
-		for _, w := range a.walks() {
-			if bucket == windowBucket(w) || bucket >= 0 && first <= w.Window.Latest && last >= w.Window.Oldest {
+		if bucket < 0 {
+			// What a walk kept for itself another may still meet, below IDsSince.
+			first, last = -1-bucket, a.state.IDsSince-1
+			if slices.ContainsFunc(a.state.Backlog, func(b span) bool { return first <= b.Latest && last >= b.Oldest }) {
 				return true
 			}
 		}
-		return false
+		return slices.ContainsFunc(a.walks(), func(w *walk) bool {
+			return bucket == windowBucket(w) || first <= w.Window.Latest && last >= w.Window.Oldest
+		})
 	})
 }
 

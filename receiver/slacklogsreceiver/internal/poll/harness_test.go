@@ -339,3 +339,13 @@ func (w *world) describe(uid string) string {
 	}
 	return "never shown"
 }
+
+// inGap reports whether the entry stands in the state as missing.
+func (w *world) inGap(uid string) bool {
+	for _, e := range w.slack.Shown() {
+		if strings.Contains(string(e.JSON), `"id":"`+uid+`"`) {
+			return w.audit.state.hasGap(span{e.Date, e.Date})
+		}
+	}
+	return false
+}

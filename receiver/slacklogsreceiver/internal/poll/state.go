@@ -81,7 +81,9 @@ func (s *auditState) valid() bool {
 			return false
 		}
 	}
-	if s.CatchUp != nil && (len(s.Backlog) == 0 || s.CatchUp.Window.Oldest != s.Backlog[0].Oldest || s.CatchUp.Window.Latest > s.Backlog[0].Latest) {
+	if s.CatchUp != nil && !slices.ContainsFunc(s.Backlog, func(b span) bool {
+		return b.Oldest <= s.CatchUp.Window.Oldest && s.CatchUp.Window.Latest <= b.Latest
+	}) {
 		return false
 	}
 	return s.Tail.valid() && s.CatchUp.valid() && s.Sweep.valid() &&
@@ -99,10 +101,6 @@ func (s *auditState) watermark() int64 {
 
 // addBacklog puts a span among the others. Spans that touch become one.
 func (s *auditState) addBacklog(add span) {
-	if len(s.Backlog) > 0 {
-		// What lies before the backlog has been read.
-		add.Oldest = max(add.Oldest, s.Backlog[0].Oldest)
-	}
 	if add.Oldest > add.Latest {
 		return
 	}
@@ -119,6 +117,19 @@ func (s *auditState) addBacklog(add span) {
 		}
 	}
 	s.Backlog = append(spans, add)
+}
+
+// takeBacklog takes out what was read.
+func (s *auditState) takeBacklog(read span) {
+	var spans []span
+	for _, b := range s.Backlog {
+		for _, rest := range []span{{b.Oldest, min(b.Latest, read.Oldest-1)}, {max(b.Oldest, read.Latest+1), b.Latest}} {
+			if rest.valid() {
+				spans = append(spans, rest)
+			}
+		}
+	}
+	s.Backlog = spans
 }
 
 // wasRead is the window without the backlog, newest first.
