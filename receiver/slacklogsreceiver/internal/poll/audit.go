@@ -37,6 +37,9 @@ const (
 	backlogShare = 0.25
 	sweepShare   = 0.1
 
+	// auditEpoch is when Slack's audit logs begin: March 2018.
+	auditEpoch = 1_519_862_400
+
 	bucketSeconds = 3600
 	daySeconds    = 24 * 3600
 	// maxBadUnread ends the search for a readable part: Slack is down.
@@ -255,16 +258,16 @@ func (a *audit) next() (func(ctx context.Context) error, time.Duration) {
 	}
 	return func(ctx context.Context) error {
 		if catchUp {
-			a.backlogCredit = min(a.backlogCredit+backlogShare, 1)
+			a.backlogCredit = min(a.backlogCredit+backlogShare, 2)
 		}
 		if sweep {
-			a.sweepCredit = min(a.sweepCredit+sweepShare, 1)
+			a.sweepCredit = min(a.sweepCredit+sweepShare, 2)
 		}
 		switch chosen {
 		case a.state.CatchUp:
-			a.backlogCredit = 0
+			a.backlogCredit = max(a.backlogCredit-1, 0)
 		case a.state.Sweep:
-			a.sweepCredit = 0
+			a.sweepCredit = max(a.sweepCredit-1, 0)
 		}
 		return a.read(ctx, chosen)
 	}, 0
@@ -496,13 +499,15 @@ func (a *audit) readPage(ctx context.Context, w *walk, page *slack.Page) (string
 func (a *audit) take(w *walk, text []byte) (older bool) {
 	e := a.convert.ParseAudit(text)
 	covered := e.DateOK && w.covers(e.Date)
-	older = e.DateOK && e.Date < w.Segments[0].Oldest
-	if e.DateOK && e.Date < a.state.Start {
-		return older
+	// A date from before Slack's audit logs is no date but an oddity.
+	older = e.DateOK && e.Date < w.Segments[0].Oldest && e.Date >= auditEpoch
+	if older && e.Date < a.state.Start {
+		return true
 	}
-	// An entry without a sensible date stands where Slack put it.
+	// An entry whose date is none, or not in the window, stands where Slack put
+	// it; unless it is newer, then a later window meets it where it belongs.
 	at := w.lowest
-	if covered || e.DateOK && e.Date >= a.state.IDsSince && e.Date <= w.latest+daySeconds {
+	if covered || e.DateOK && e.Date > w.latest && e.Date <= w.latest+daySeconds {
 		at = e.Date
 	}
 	bucket := at / bucketSeconds
@@ -544,8 +549,8 @@ func (a *audit) deliver(ctx context.Context, w *walk) error {
 	} else {
 		a.refusedErr = nil
 		a.remember(ctx, w, dropped)
+		w.forward()
 		w.accepted()
-		w.progress = true
 		a.saveState(ctx)
 	}
 	clear(a.pending)

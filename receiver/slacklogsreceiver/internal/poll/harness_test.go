@@ -108,6 +108,9 @@ func newWorld(t testing.TB, opt slacktest.Options) *world {
 func (w *world) Now() time.Time { return w.now.Add(w.skew) }
 
 func (w *world) Sleep(ctx context.Context, d time.Duration) error {
+	if w.stop != nil {
+		d = min(d, w.until.Sub(w.now))
+	}
 	w.pass(d)
 	return ctx.Err()
 }

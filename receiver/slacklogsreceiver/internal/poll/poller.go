@@ -267,7 +267,6 @@ func problem(err error) string {
 
 // pageRead notes a page that was read, delivered and saved.
 func (p *Poller) pageRead(ctx context.Context) {
-	p.refusedErr = nil
 	p.saveState(ctx)
 	if p.saveErr == nil {
 		p.health.page()

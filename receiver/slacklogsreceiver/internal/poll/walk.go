@@ -53,15 +53,16 @@ type walk struct {
 	// limit is the page size now: smaller after failures.
 	limit, fullLimit int
 	cursor           string
-	// latest is the upper end that the running cursor repeats, and lowest the
-	// oldest second that was read with it.
-	latest, lowest int64
+	// latest is the upper end that the running cursor repeats, lowest the oldest
+	// second read with it, and pageTop what that was before the page.
+	latest, lowest, pageTop int64
 	// unordered is set when Slack's order can't be trusted in this segment.
 	unordered bool
 	// date is Slack's time at the first answer; 0 = not known.
 	date int64
-	// progress is set when the running cursor has brought anything forward.
-	progress bool
+	// progress is set when the running cursor has brought anything forward, and
+	// passed when anything was since the last failure.
+	progress, passed bool
 	// read is set when any segment of the walk was read to its end.
 	read  bool
 	pages int
@@ -125,11 +126,14 @@ func (w *walk) restart() {
 	w.cursor, w.progress, w.unordered = "", false, false
 	if len(w.Segments) > 0 {
 		w.latest = w.Segments[0].Latest
-		w.lowest = w.latest
+		w.lowest, w.pageTop = w.latest, w.latest
 	}
 }
 
+// query is what to ask next: the page after the last one that was read to its
+// end.
 func (w *walk) query() slack.AuditQuery {
+	w.lowest = w.pageTop
 	return slack.AuditQuery{Oldest: w.Segments[0].Oldest, Latest: w.latest, Limit: w.limit, Cursor: w.cursor}
 }
 
@@ -155,20 +159,27 @@ func (w *walk) accepted() {
 		s.Latest = w.latest
 	case w.lowest < s.Latest:
 		s.Latest = w.lowest
-		w.progress = true
+		w.forward()
 		w.limit = min(w.limit, w.fullLimit)
 	}
 }
 
+// forward notes that something was gained.
+func (w *walk) forward() { w.progress, w.passed = true, true }
+
 // succeeded notes a page that was read to its end.
 func (w *walk) succeeded(next string) {
 	w.pages++
-	w.failures, w.unreadable, w.tries, w.err = 0, 0, 0, nil
+	w.err = nil
+	if w.passed || next == "" {
+		// A page before the one that fails proves nothing.
+		w.failures, w.unreadable, w.tries = 0, 0, 0
+	}
 	if w.limit < w.fullLimit {
 		w.limit = min(w.fullLimit, w.limit*2)
 	}
 	if next != "" {
-		w.cursor = next
+		w.cursor, w.pageTop = next, w.lowest
 		return
 	}
 	w.endSegment()
@@ -185,6 +196,7 @@ func (w *walk) done() bool { return len(w.Segments) == 0 }
 // failed notes a call that did not bring the walk forward.
 func (w *walk) failed() {
 	w.failures++
+	w.passed = false
 	if w.failures >= 2 {
 		// Deep or large pages are what Slack fails at.
 		w.limit = max(1, w.limit/2)
