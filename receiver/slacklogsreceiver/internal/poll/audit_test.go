@@ -420,6 +420,7 @@ func TestOddEntriesPassOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, slacktest.Options{})
 	w.cfg.SweepInterval, w.cfg.SweepWindow = time.Hour, 2*time.Hour
+	w.cfg.StartTime = time.Date(2023, 10, 1, 0, 0, 0, 0, time.UTC) // some claim to be that old
 	org := slacktest.NewOrganisation(3)
 	texts := map[string]bool{}
 	for i := range 400 {
