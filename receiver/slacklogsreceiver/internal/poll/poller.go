@@ -86,6 +86,9 @@ type Poller struct {
 	budget  *slack.Budget
 	health  *health
 	out     *delivery
+	// batch is what is on its way; duplicates is how many entries were known.
+	batch      batch
+	duplicates int64
 
 	attrs      metric.MeasurementOption
 	identity   slack.Identity
@@ -112,6 +115,7 @@ func newPoller(set Settings, kind string, requestsPerMinute float64) *Poller {
 		},
 	}
 	p.pause.Reset()
+	p.batch.scope = set.Scope
 	p.set.Logger = set.Logger.With(zap.String("log_type", kind))
 	p.health = newHealth(set.Clock)
 	p.out = &delivery{

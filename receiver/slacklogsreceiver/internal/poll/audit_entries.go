@@ -1,0 +1,203 @@
+// Copyright The slacklogs Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package poll // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/poll"
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
+	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
+)
+
+// read asks for one page of the walk and takes in what came of it.
+func (a *audit) read(ctx context.Context, w *walk) error {
+	page, err := a.set.Client.AuditLogs(ctx, w.query())
+	next := ""
+	if err == nil {
+		if w.date == 0 && !page.Date().IsZero() {
+			w.date = page.Date().Unix()
+		}
+		next, err = a.readAuditPage(ctx, w, page)
+	}
+	if err == nil && next != "" && next == w.cursor {
+		err = slack.StuckCursor("audit.logs")
+	}
+	if err != nil {
+		return a.failed(ctx, w, err)
+	}
+	a.lastRead = a.set.Clock.Now()
+	if next == "" {
+		s := w.Segments[0]
+		if closed := a.state.closeGaps(span{s.Oldest, s.Top}); closed > 0 {
+			a.set.Logger.Info("Seconds that could not be read have been read now", zap.Int("gaps", closed))
+		}
+	}
+	w.succeeded(next)
+	if w.done() {
+		a.finishWalk(w)
+	}
+	a.pageRead(ctx)
+	return nil
+}
+
+// failed decides how the walk goes on after a failure. It returns the error if
+// that is not the walk's own matter.
+func (a *audit) failed(ctx context.Context, w *walk, err error) error {
+	local := a.set.Clock.Now()
+	var failed *slack.Error
+	switch {
+	case !errors.As(err, &failed):
+		// The pipeline refused, or the receiver stops: what was not accepted is
+		// read again.
+		clear(a.pending)
+		w.restart()
+		return err
+	case failed.Class == slack.StaleCursor && w.cursor != "":
+		if !w.staleCursor() {
+			w.err, w.retryAt = err, local.Add(walkPause(w.failures))
+		}
+		return nil
+	case failed.Class == slack.Unreadable:
+		a.unreadable(w, err, local)
+	case failed.Class == slack.BadRange && w.latest < a.now().Unix():
+		if !a.rangeLogged {
+			a.rangeLogged = true
+			a.set.Logger.Warn("Slack's audit logs do not reach back to the start; what lies before their beginning is taken as empty", zap.Error(err))
+		}
+		w.outOfRange()
+	default:
+		if failed.Class == slack.Heals {
+			w.failed()
+		}
+		return err
+	}
+	if w.done() {
+		a.finishWalk(w)
+	}
+	a.saveState(ctx)
+	return nil
+}
+
+// unreadable takes an answer that could not be parsed (promise 7).
+func (a *audit) unreadable(w *walk, err error, local time.Time) {
+	w.err, w.retryAt = err, local.Add(walkPause(w.failures+1))
+	w.unreadableAnswer(local, w == a.state.Sweep && a.state.hasGap(w.Segments[0].span))
+	switch {
+	case !w.splitting:
+	case len(w.Bad) >= maxBadUnread && !a.readableSince(w):
+		// Slack is down; the walk starts the window anew.
+		w.Segments = nil
+	default:
+		w.retryAt = local
+	}
+}
+
+// readAuditPage delivers what is fresh on the page and returns its cursor.
+func (a *audit) readAuditPage(ctx context.Context, w *walk, page *slack.Page) (string, error) {
+	read, older := 0, 0
+	next, err := a.readPage(ctx, page, func(text []byte) {
+		read++
+		if a.take(w, text) {
+			older++
+		}
+	}, func(dropped bool) {
+		a.remember(ctx, w, dropped)
+		w.accepted()
+	})
+	if read > 0 && older == read {
+		// The walk has left its window, whatever the cursor says.
+		next = ""
+	}
+	return next, err
+}
+
+// take puts an entry into the batch unless it is known. It reports whether the
+// entry is older than the window.
+func (a *audit) take(w *walk, text []byte) (older bool) {
+	e := a.convert.ParseAudit(text)
+	covered := e.DateOK && w.covers(e.Date)
+	// A date from before Slack's audit logs is no date but an oddity.
+	older = e.DateOK && e.Date < w.Segments[0].Oldest && e.Date >= auditEpoch
+	if older && e.Date < a.state.Start {
+		return true
+	}
+	// An entry whose date is none, or not in the window, stands where Slack put
+	// it; unless it is newer, then a later window meets it where it belongs.
+	at := w.lowest
+	if covered || e.DateOK && e.Date > w.latest && e.Date <= w.latest+daySeconds {
+		at = e.Date
+	}
+	bucket := at / bucketSeconds
+	key := checkpoint.Key(e.Key)
+	_, known := a.pending[key]
+	known = known || a.ids.Has(bucket, key) ||
+		a.ids.HasAny(key, func(other int64) bool { return other < 0 || !covered })
+	if covered {
+		w.pass(e.Date)
+	}
+	if known {
+		a.duplicates++
+		return older
+	}
+	if !a.readAgain(w, at) {
+		bucket = windowBucket(w)
+	}
+	p := pendingEntry{bucket: bucket, at: at}
+	if e.DateOK {
+		p.date = e.Date
+		p.late = w == a.state.Sweep || w == a.state.Tail && e.Date < a.state.High
+	}
+	p.malformed = a.convert.AppendAudit(a.batch.add(text, e.UID), a.set.Clock.Now())
+	a.pending[key] = p
+	return older
+}
+
+// remember takes the entries of an accepted batch into state and metrics.
+func (a *audit) remember(ctx context.Context, w *walk, dropped bool) {
+	if len(a.pending) > 0 {
+		w.forward()
+	}
+	now := a.now()
+	measured := w == a.state.Sweep || w == a.state.Tail && a.steady
+	var late, malformed int64
+	for key, e := range a.pending {
+		a.ids.Add(e.bucket, key)
+		if e.bucket == windowBucket(w) {
+			w.OwnIDs = max(w.OwnIDs, e.at)
+		}
+		if e.malformed {
+			malformed++
+		}
+		if e.date == 0 {
+			continue
+		}
+		if e.late {
+			late++
+		}
+		if age := now.Sub(time.Unix(e.date, 0)); age >= -futureDate {
+			if !dropped {
+				a.state.Newest = max(a.state.Newest, e.date)
+			}
+			if measured {
+				a.set.Telemetry.SlacklogsEventLateness.Record(ctx, max(0, age.Seconds()), a.attrs)
+			}
+		}
+	}
+	if late > 0 {
+		a.set.Telemetry.SlacklogsEntriesLate.Add(ctx, late, a.attrs)
+	}
+	if malformed > 0 {
+		a.set.Telemetry.SlacklogsEntriesMalformed.Add(ctx, malformed, a.attrs)
+	}
+	clear(a.pending)
+}
+
+// walkPause is the pause of a walk after its n-th failure in a row.
+func walkPause(n int) time.Duration {
+	return min(time.Second<<min(n, 10), refusedPause)
+}

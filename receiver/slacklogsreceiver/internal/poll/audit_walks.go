@@ -1,0 +1,234 @@
+// Copyright The slacklogs Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package poll // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/poll"
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
+)
+
+// tailSeconds is how much of the newest is read first.
+func (a *audit) tailSeconds() int64 {
+	return max(1, int64(max(a.cfg.Overlap, a.cfg.PollInterval).Seconds()))
+}
+
+// overlapFrom is the second from which on entries may still come late.
+func (a *audit) overlapFrom() int64 {
+	return max(a.state.Whole-int64(a.cfg.Overlap.Seconds()), a.state.Start, a.state.IDsSince)
+}
+
+// openTail begins a poll at Slack's time now. After an outage, or at the first
+// poll, what lies before the tail becomes backlog.
+func (a *audit) openTail(now int64) {
+	window := span{a.overlapFrom(), now}
+	a.steady = a.unbroken
+	a.sinceWhole++
+	a.wholeTail = a.sinceWhole >= a.wholeEvery()
+	switch {
+	case now-a.state.High > 2*a.tailSeconds():
+		a.state.addBacklog(span{window.Oldest, now - a.tailSeconds() - 1})
+		window.Oldest = max(window.Oldest, now-a.tailSeconds())
+		a.steady, a.wholeTail = false, true
+	case !a.wholeTail:
+		window.Oldest = max(window.Oldest, a.state.High-int64(shortTail.Seconds()))
+	}
+	// Slack's clock may step back; then there is nothing to read yet.
+	if window.valid() {
+		a.state.Tail = newWalk(window, a.cfg.PageSize)
+	}
+}
+
+// wholeEvery is n where every n-th poll reads the whole overlap, the smallest
+// that leaves half of the budget (promise 3).
+func (a *audit) wholeEvery() int {
+	if a.wholePages <= 1 {
+		return 1
+	}
+	callsPerPoll := max(1, a.cfg.RequestsPerMinute*a.cfg.PollInterval.Minutes())
+	return int(math.Ceil(float64(a.wholePages) / (callsPerPoll / 2)))
+}
+
+// shelveTail turns a tail that did not end in time into backlog, so that what
+// is new comes first again.
+func (a *audit) shelveTail() {
+	tail := a.state.Tail
+	for _, s := range tail.Segments {
+		a.state.addBacklog(s.span)
+	}
+	for _, second := range tail.Bad {
+		a.state.addBacklog(span{second, second})
+	}
+	a.closeTail()
+	a.unbroken = false
+}
+
+func (a *audit) closeTail() {
+	tail := a.state.Tail
+	high := tail.Window.Latest
+	if tail.date > 0 {
+		// Never beyond what Slack's own clock said (promise 4).
+		high = min(high, tail.date)
+	}
+	a.state.High = max(a.state.High, high)
+	if a.wholeTail {
+		a.state.Whole = a.state.High
+	}
+	a.state.Tail = nil
+}
+
+// openCatchUp takes the next window of the backlog.
+func (a *audit) openCatchUp() {
+	if a.state.CatchUp != nil || len(a.state.Backlog) == 0 {
+		return
+	}
+	if a.state.Width == 0 {
+		a.state.Width = a.tailSeconds()
+	}
+	oldest := a.state.Backlog[0]
+	a.state.CatchUp = newWalk(span{oldest.Oldest, min(oldest.Oldest+a.state.Width-1, oldest.Latest)}, a.cfg.PageSize)
+}
+
+// openSweep begins a sweep when one is due. It covers what was read before,
+// back to the sweep window before the last sweep began: an entry that was
+// shown since then can't be older (promise 3). Gaps are asked again as well.
+func (a *audit) openSweep(now int64) {
+	if a.cfg.SweepInterval == 0 {
+		a.state.Sweep = nil
+		return
+	}
+	if a.state.LastSweep == 0 {
+		a.state.LastSweep = now
+	}
+	if a.state.Sweep != nil || now-a.state.LastSweep < int64(a.cfg.SweepInterval.Seconds()) {
+		return
+	}
+	for _, w := range a.walks() {
+		if w.Begun {
+			// A window that is read in part is in neither the one sweep nor the other.
+			return
+		}
+	}
+	window := span{
+		max(a.state.LastSweep-int64(a.cfg.SweepWindow.Seconds()), a.state.IDsSince, a.state.Start),
+		a.state.High,
+	}
+	a.state.LastSweep = now
+	parts := a.state.wasRead(window)
+	for _, g := range slices.Backward(a.state.Gaps) {
+		if g.Latest < window.Oldest {
+			parts = append(parts, g.span)
+		}
+	}
+	if len(parts) > 0 {
+		a.state.Sweep = newWalk(span{min(window.Oldest, window.Latest), window.Latest}, a.cfg.PageSize, parts...)
+	}
+}
+
+// finishWalk takes the end of a window into the state.
+func (a *audit) finishWalk(w *walk) {
+	bad, over := w.settle(a.readableSince(w))
+	if !over {
+		return
+	}
+	for _, second := range bad {
+		if !a.state.hasGap(span{second, second}) {
+			a.state.Gaps = append(a.state.Gaps, gap{span: span{second, second}, Reason: slack.CodeUnreadable, Since: a.now().Unix()})
+			a.set.Logger.Error("A second can't be read and is left out; each sweep asks for it again",
+				zap.Time("second", time.Unix(second, 0).UTC()), zap.Error(w.err))
+		}
+	}
+	switch w {
+	case a.state.Tail:
+		if a.wholeTail {
+			a.wholePages, a.sinceWhole = w.pages, 0
+		}
+		a.closeTail()
+		a.polled, a.unbroken = true, true
+	case a.state.CatchUp:
+		a.finishCatchUp(w)
+	case a.state.Sweep:
+		a.state.Sweep = nil
+	}
+	if w.OwnIDs > 0 {
+		a.state.IDsSince = max(a.state.IDsSince, w.OwnIDs+1)
+	}
+	a.forget()
+}
+
+// finishCatchUp takes a window off the backlog and fits the next one's width.
+func (a *audit) finishCatchUp(w *walk) {
+	a.state.takeBacklog(w.Window)
+	switch {
+	case w.pages <= 1:
+		a.state.Width = min(a.state.Width*2, maxSecond)
+	case w.pages > manyPages:
+		a.state.Width = max(a.state.Width/2, 1)
+	}
+	if len(a.state.Backlog) == 0 {
+		a.state.Width = 0
+	}
+	a.state.CatchUp = nil
+}
+
+// readableSince reports whether anything could be read since the walk began to
+// read around a bad part.
+func (a *audit) readableSince(w *walk) bool {
+	return w.read || a.lastRead.After(w.splitSince)
+}
+
+// rereadFrom is the second from which on tail and sweeps still read what was
+// delivered before.
+func (a *audit) rereadFrom() int64 {
+	from := a.state.Whole - int64(a.cfg.Overlap.Seconds())
+	if a.cfg.SweepInterval > 0 {
+		from = min(from, a.state.LastSweep-int64(a.cfg.SweepWindow.Seconds()))
+	}
+	return from
+}
+
+// readAgain reports whether another walk than this may read the second again.
+func (a *audit) readAgain(w *walk, second int64) bool {
+	return second >= a.rereadFrom() || slices.ContainsFunc(a.walks(), func(other *walk) bool {
+		return other != w && other.Window.Oldest <= second && second <= other.Window.Latest
+	})
+}
+
+// forget drops the ids that no window can meet again (promise 5).
+func (a *audit) forget() {
+	since := a.rereadFrom()
+	if len(a.state.Backlog) > 0 {
+		// It begins with an overlap, which was delivered in part.
+		since = min(since, a.state.Backlog[0].Oldest)
+	}
+	if a.state.Tail != nil {
+		// It may have to become backlog.
+		since = min(since, a.state.Tail.Window.Oldest)
+	}
+	a.state.IDsSince = max(a.state.IDsSince, since)
+	a.ids.Drop(func(bucket int64) bool {
+		first, last := bucket*bucketSeconds, (bucket+1)*bucketSeconds-1
+		if bucket >= 0 && last >= since {
+			return true
+		}
+		if bucket < 0 {
+			// What a walk kept for itself another may still meet, below IDsSince.
+			first, last = -1-bucket, a.state.IDsSince-1
+			if slices.ContainsFunc(a.state.Backlog, func(b span) bool { return first <= b.Latest && last >= b.Oldest }) {
+				return true
+			}
+		}
+		return slices.ContainsFunc(a.walks(), func(w *walk) bool {
+			return bucket == windowBucket(w) || first <= w.Window.Latest && last >= w.Window.Oldest
+		})
+	})
+}
+
+// windowBucket is where a walk keeps the ids that no other one needs: they go
+// with its window. Buckets of an hour are not negative.
+func windowBucket(w *walk) int64 { return -1 - w.Window.Oldest }
