@@ -3,6 +3,8 @@
 TOOL := go tool -modfile=internal/tools/go.mod
 VERSION ?= $(or $(shell git describe --tags --match 'v*' --dirty 2>/dev/null | sed s/^v//),0.1.0-dev)
 FUZZTIME ?= 5s
+SEEDS ?= 300
+SEED ?=
 BENCH ?= .
 
 COLLECTOR := bin/otelcol-slacklogs
@@ -34,11 +36,15 @@ $(HELPER): $(SOURCES)
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./cmd/slacklogs
 
 .PHONY: test
-test: unit fuzz crash ## All tests that a change must pass
+test: unit sim fuzz crash ## All tests that a change must pass
 
 .PHONY: unit
 unit: ## Unit tests, with the race detector
 	go test -race ./...
+
+.PHONY: sim
+sim: ## Let the poll engine live through SEEDS (300) random bad days; SEED=n repeats one
+	SEEDS=$(SEEDS) SEED=$(SEED) go test -count=1 -run TestSimulation -timeout 30m ./receiver/slacklogsreceiver/internal/poll
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (5s)

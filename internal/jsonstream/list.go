@@ -36,7 +36,7 @@ const (
 type Answer struct {
 	// Rest is the raw text of each other top-level member; of two with the same name the last.
 	Rest map[string][]byte
-	// Found tells whether the list was there, be it empty or null.
+	// Found tells whether the list was there, be it empty.
 	Found bool
 }
 
@@ -48,7 +48,7 @@ type Answer struct {
 // match, so whoever uses an element or a member of Rest has to parse it.
 //
 // The error is ErrTooLarge; a *SyntaxError for an answer that is cut off or isn't an object with such a list (or
-// null, or nothing) in it; one that wraps the reader's; or yield's own. What was read before stands in Answer.
+// nothing of that name) in it; one that wraps the reader's; or yield's own. What was read before stands in Answer.
 func List(r io.Reader, key string, limit int64, yield func(text []byte) error) (Answer, error) {
 	s := stream{r: r, limit: limit, buf: make([]byte, 0, firstBuffer), start: -1}
 	answer := Answer{Rest: map[string][]byte{}}
@@ -103,14 +103,14 @@ type stream struct {
 	open    []byte // the closing brackets that a value still needs
 }
 
-// list hands over the elements of a list, or nothing for null.
+// list hands over the elements of a list. Null is none: a list that is not there must not pass for an empty one.
 func (s *stream) list(yield func(text []byte) error) error {
 	c, err := s.peek()
 	if err != nil {
 		return err
 	}
 	if c != '[' {
-		if text, err := s.value(); err != nil || string(text) == "null" {
+		if _, err := s.value(); err != nil {
 			return err
 		}
 		return s.mistake("the list is something else")

@@ -13,6 +13,10 @@ import (
 // are then at most requests_per_minute + burst calls (promise 6).
 const burst = 5
 
+// maxWait is after how long a wait is worked out anew; a budget of next to
+// nothing has waits that no time.Duration holds.
+const maxWait = 24 * time.Hour
+
 // Budget spaces the calls of one log type and keeps Retry-After. It is used
 // by one goroutine.
 type Budget struct {
@@ -31,16 +35,20 @@ func NewBudget(perMinute float64, now time.Time) *Budget {
 // Take uses one call when the budget has one and returns 0, or else how long
 // to wait before asking again.
 func (b *Budget) Take(now time.Time) time.Duration {
-	if wait := b.notBefore.Sub(now); wait > 0 {
+	if wait := b.Paused(now); wait > 0 {
 		return wait
 	}
 	if b.limiter.AllowN(now, 1) {
 		return 0
 	}
 	missing := 1 - b.limiter.TokensAt(now)
+	seconds := min(missing/float64(b.limiter.Limit()), maxWait.Seconds())
 	// Never 0: rounding must not turn waiting into spinning.
-	return max(time.Duration(missing/float64(b.limiter.Limit())*float64(time.Second)), time.Microsecond)
+	return max(time.Duration(seconds*float64(time.Second)), time.Microsecond)
 }
+
+// Paused is how long all calls are still kept back.
+func (b *Budget) Paused(now time.Time) time.Duration { return max(0, b.notBefore.Sub(now)) }
 
 // Pause keeps all calls back until t. A time over an hour ahead is an error
 // of some clock and counts as an hour.

@@ -9,7 +9,6 @@ package slack // import "github.com/slacklogs/otelcol-slacklogs/internal/slack"
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,6 +20,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/klauspost/compress/gzip"
 
 	"github.com/slacklogs/otelcol-slacklogs/internal/clock"
 	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
@@ -56,6 +57,8 @@ type Client struct {
 	set Settings
 	// slackDate is Slack's own time when the last answer came at dateSeen.
 	slackDate, dateSeen time.Time
+	// gzip unpacks one answer after the other.
+	gzip gzip.Reader
 }
 
 // NewClient returns a client for set.
@@ -111,12 +114,13 @@ func (c *Client) AuthTest(ctx context.Context) (Identity, error) {
 	if err != nil || json.Unmarshal(body, &a) != nil {
 		return Identity{}, c.failed(ctx, ans, newError(method, CodeUnreadable, ""))
 	}
-	if e := a.asError(method); e != nil {
+	if e := c.refused(ans, a.refusal); e != nil {
 		return Identity{}, c.failed(ctx, ans, e)
 	}
 	if a.TeamID == "" && a.EnterpriseID == "" {
 		return Identity{}, c.failed(ctx, ans, newError(method, CodeUnreadable, "auth.test names no team"))
 	}
+	c.keepTime(ans)
 	c.observe(ctx, ans, "")
 
 	domain := ""
@@ -161,6 +165,12 @@ func (c *Client) AuditLogs(ctx context.Context, q AuditQuery) (*Page, error) {
 		values.Set("cursor", q.Cursor)
 	}
 	ans, err := c.call(ctx, "audit.logs", http.MethodGet, c.set.AuditEndpoint+"/logs", values)
+	var refused *Error
+	if q.Cursor != "" && errors.As(err, &refused) && refused.Code == strconv.Itoa(http.StatusBadRequest) {
+		// Slack may refuse without a word; with the same cursor it would do so
+		// for ever.
+		err = newError(refused.Method, "invalid_cursor", "status 400")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -196,24 +206,43 @@ func (p *Page) Each(ctx context.Context, yield func(text []byte) error) (next st
 		return "", p.client.failed(ctx, ans, unreadable(ans.method, err))
 	}
 	var no refusal
-	_ = json.Unmarshal(list.Rest["ok"], &no.OK)
+	if json.Unmarshal(list.Rest["ok"], &no.OK) != nil {
+		no.OK = nil
+	}
 	_ = json.Unmarshal(list.Rest["error"], &no.Error)
 	_ = json.Unmarshal(list.Rest["needed"], &no.Needed)
 	_ = json.Unmarshal(list.Rest["provided"], &no.Provided)
-	if e := no.asError(ans.method); e != nil {
+	if e := p.client.refused(ans, no); e != nil {
 		return "", p.client.failed(ctx, ans, e)
 	}
 	if !list.Found {
 		return "", p.client.failed(ctx, ans, newError(ans.method, CodeUnreadable, "no "+p.key))
 	}
+	next, ok := nextCursor(list.Rest["response_metadata"])
+	if !ok {
+		return "", p.client.failed(ctx, ans, newError(ans.method, CodeUnreadable, "no cursor can be made out"))
+	}
+	p.client.keepTime(ans)
 	p.client.observe(ctx, ans, "")
-	var metadata struct {
+	return next, nil
+}
+
+// nextCursor reads response_metadata. The end of a walk is an empty cursor, a
+// missing one, {} or no metadata at all; null is the same, and so is [], which
+// is how PHP may write {}. What is none of these is not taken for the end: what
+// follows would be lost.
+func nextCursor(metadata []byte) (next string, ok bool) {
+	if len(metadata) == 0 {
+		return "", true
+	}
+	var m struct {
 		NextCursor string `json:"next_cursor"`
 	}
-	// The end looks like "", a missing key, {} or no response_metadata at all;
-	// null or another type can only mean the same.
-	_ = json.Unmarshal(list.Rest["response_metadata"], &metadata)
-	return metadata.NextCursor, nil
+	if json.Unmarshal(metadata, &m) == nil {
+		return m.NextCursor, true
+	}
+	var list []json.RawMessage
+	return "", json.Unmarshal(metadata, &list) == nil && len(list) == 0
 }
 
 // refusal is how Slack says no: with status 200 in the Web API. The audit API
@@ -236,13 +265,25 @@ func (r refusal) asError(method string) *Error {
 	return e
 }
 
+// refused is the error of an answer of 200 that says no.
+func (c *Client) refused(ans *answer, no refusal) *Error {
+	e := no.asError(ans.method)
+	if e == nil {
+		return nil
+	}
+	c.keepTime(ans)
+	if e.Class == Throttled {
+		e.RetryAfter = retryAfter(ans.retryAfter, c.timeOf(ans))
+	}
+	return e
+}
+
 func unreadable(method string, err error) *Error {
 	if errors.Is(err, jsonstream.ErrTooLarge) {
 		return newError(method, CodeTooLarge, "")
 	}
 	detail := "broken compression"
-	var syntax *jsonstream.SyntaxError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*jsonstream.SyntaxError](err); ok {
 		detail = fmt.Sprintf("%s at byte %d", syntax.Msg, syntax.Offset)
 	}
 	return newError(method, CodeUnreadable, detail)
@@ -250,10 +291,13 @@ func unreadable(method string, err error) *Error {
 
 // answer is a successful HTTP answer, read whole as it came.
 type answer struct {
-	method  string
-	date    time.Time
-	body    []byte
-	gzip    bool
+	method string
+	// date is the Date header, and seen the local time when it came.
+	date, seen time.Time
+	retryAfter string
+	body       []byte
+	// gzip unpacks the body; nil when that is not compressed.
+	gzip    *gzip.Reader
 	took    time.Duration
 	settled bool
 }
@@ -268,10 +312,29 @@ func (a *answer) list(key string, yield func(text []byte) error) (jsonstream.Ans
 }
 
 func (a *answer) reader() (io.Reader, error) {
-	if a.gzip {
-		return gzip.NewReader(bytes.NewReader(a.body))
+	body := bytes.NewReader(a.body)
+	if a.gzip == nil {
+		return body, nil
 	}
-	return bytes.NewReader(a.body), nil
+	return a.gzip, a.gzip.Reset(body)
+}
+
+// verify unpacks a compressed answer once, because its checksum comes last: a
+// damaged entry must not be delivered before it is met. Keeping what was
+// unpacked would cost the memory of a whole page.
+func (a *answer) verify() error {
+	if a.gzip == nil {
+		return nil
+	}
+	r, err := a.reader()
+	if err != nil {
+		return err
+	}
+	n, err := io.Copy(io.Discard, io.LimitReader(r, maxBytes+1))
+	if n > maxBytes {
+		return jsonstream.ErrTooLarge
+	}
+	return err
 }
 
 func (a *answer) bytes(limit int64) ([]byte, error) {
@@ -315,10 +378,12 @@ func (c *Client) send(ctx context.Context, ans *answer, verb, address string, qu
 	defer resp.Body.Close()
 
 	if date, derr := http.ParseTime(resp.Header.Get("Date")); derr == nil {
-		ans.date = date
-		c.slackDate, c.dateSeen = date, c.set.Clock.Now()
+		ans.date, ans.seen = date, c.set.Clock.Now()
 	}
-	ans.gzip = strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip")
+	ans.retryAfter = resp.Header.Get("Retry-After")
+	if strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") {
+		ans.gzip = &c.gzip
+	}
 	limit := int64(maxWireBytes)
 	if resp.StatusCode != http.StatusOK {
 		limit = maxErrorBytes
@@ -326,7 +391,7 @@ func (c *Client) send(ctx context.Context, ans *answer, verb, address string, qu
 	ans.body, err = io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if resp.StatusCode != http.StatusOK {
 		// A failed answer that breaks off still has its status.
-		return c.statusError(ans, resp)
+		return c.statusError(ans, resp.StatusCode)
 	}
 	if err != nil {
 		return transferError(ans.method, err)
@@ -334,29 +399,50 @@ func (c *Client) send(ctx context.Context, ans *answer, verb, address string, qu
 	if int64(len(ans.body)) > limit {
 		return newError(ans.method, CodeTooLarge, "")
 	}
+	if err := ans.verify(); err != nil {
+		return unreadable(ans.method, err)
+	}
 	return nil
 }
 
 // statusError takes the code from the body when there is one: bodies of failed
 // audit calls may be empty, and those of proxies are HTML.
-func (c *Client) statusError(ans *answer, resp *http.Response) *Error {
-	e := statusError(ans.method, resp.StatusCode)
+func (c *Client) statusError(ans *answer, status int) *Error {
+	e := statusError(ans.method, status)
 	if body, err := ans.bytes(maxErrorBytes); err == nil {
 		no := refusal{OK: new(bool)}
 		if json.Unmarshal(body, &no) == nil {
 			no.OK = new(bool)
 			if _, known := Codes[no.Error]; known {
 				e = no.asError(ans.method)
+				c.keepTime(ans)
+			} else if plainCode.MatchString(no.Error) {
+				e.Detail = no.Error
 			}
 		}
 	}
 	// A 503 may name its time too.
-	header := resp.Header.Get("Retry-After")
-	if e.Class == Throttled || resp.StatusCode == http.StatusTooManyRequests || header != "" {
-		now, _ := c.Now()
-		e.RetryAfter = retryAfter(header, now)
+	if e.Class == Throttled || status == http.StatusTooManyRequests || ans.retryAfter != "" {
+		e.RetryAfter = retryAfter(ans.retryAfter, c.timeOf(ans))
 	}
 	return e
+}
+
+// keepTime takes Slack's time from an answer that is surely Slack's: a proxy
+// or a captive portal may have any date.
+func (c *Client) keepTime(ans *answer) {
+	if !ans.date.IsZero() {
+		c.slackDate, c.dateSeen = ans.date, ans.seen
+	}
+}
+
+// timeOf is the time by the clock of whoever gave the answer.
+func (c *Client) timeOf(ans *answer) time.Time {
+	if !ans.date.IsZero() {
+		return ans.date
+	}
+	now, _ := c.Now()
+	return now
 }
 
 // transferError leaves the address out: only the innermost cause is named.

@@ -36,6 +36,12 @@ func (c Class) String() string {
 	}[c]
 }
 
+// NeedsInstall reports whether only another token, or another installation of
+// the app, makes the call succeed.
+func (c Class) NeedsInstall() bool {
+	return c == NeedsToken || c == NeedsScope || c == NeedsPerson || c == NeedsPlan
+}
+
 // Codes that are not Slack's own but this client's.
 const (
 	CodeTimeout    = "timeout"
@@ -67,7 +73,7 @@ var Codes = map[string]Code{
 	CodeTimeout:    {Heals, "Slack did not answer in time; check the network, or raise timeout."},
 	CodeNetwork:    {Heals, "Slack could not be reached; check DNS, firewall, proxy_url and tls."},
 	CodeRedirect:   {NeedsConfig, "The answer is a redirect, which is never followed with a token; set endpoint and audit_endpoint to Slack's own addresses and check the proxy."},
-	CodeUnreadable: {Unreadable, "The answer is not Slack's JSON; a proxy or an outage page may stand in between."},
+	CodeUnreadable: {Unreadable, "The answer is not Slack's JSON; it is asked for again, but check whether a proxy answers in Slack's place."},
 	CodeTooLarge:   {Unreadable, "The answer is over the size limit; a smaller page is asked for."},
 
 	// Pass by themselves.
@@ -81,15 +87,17 @@ var Codes = map[string]Code{
 	"ratelimited":         {Throttled, "Slack's limit is used up; lower requests_per_minute or give the apps different tokens."},
 
 	// About the call.
-	"invalid_cursor":     {StaleCursor, "The cursor is too old; the walk starts anew over what remains."},
-	"invalid_range":      {BadRange, "Slack has no audit logs for this time range; set start_time to when audit logs were switched on."},
-	"invalid_action":     {NeedsConfig, adviceFault},
-	"invalid_limit":      {NeedsConfig, "Slack refuses page_size; lower it."},
-	"invalid_arguments":  {NeedsConfig, adviceFault},
-	"missing_argument":   {NeedsConfig, adviceFault},
-	"bad_endpoint":       {NeedsConfig, "The address is not one of Slack's; check endpoint and audit_endpoint."},
-	"unknown_method":     {NeedsConfig, "The address is not one of Slack's; check endpoint and audit_endpoint."},
-	"method_not_allowed": {NeedsConfig, adviceFault},
+	"invalid_cursor":        {StaleCursor, "The cursor is too old; the walk starts anew over what remains."},
+	"invalid_range":         {BadRange, "Slack has no audit logs for this time range; set start_time to when audit logs were switched on."},
+	"invalid_action":        {NeedsConfig, adviceFault},
+	"invalid_limit":         {NeedsConfig, "Slack refuses page_size; lower it."},
+	"invalid_team_id":       {NeedsConfig, "Slack knows no workspace of this id; check team_ids."},
+	"over_pagination_limit": {NeedsConfig, adviceFault},
+	"invalid_arguments":     {NeedsConfig, adviceFault},
+	"missing_argument":      {NeedsConfig, adviceFault},
+	"bad_endpoint":          {NeedsConfig, "The address is not one of Slack's; check endpoint and audit_endpoint."},
+	"unknown_method":        {NeedsConfig, "The address is not one of Slack's; check endpoint and audit_endpoint."},
+	"method_not_allowed":    {NeedsConfig, adviceFault},
 
 	// Token.
 	"invalid_auth":           {NeedsToken, "Slack does not know the token. " + adviceToken},
@@ -116,5 +124,5 @@ var Codes = map[string]Code{
 	"feature_not_enabled": {NeedsPlan, advicePlan},
 	"invalid_workspace":   {NeedsPlan, "The token belongs to a workspace, not to an Enterprise organisation; install the app on the organisation."},
 	"team_not_authorized": {NeedsPlan, advicePlan},
-	"paid_only":           {NeedsPlan, "These logs need a paid Slack plan."},
+	"paid_only":           {NeedsPlan, "These logs need a paid Slack plan; check the plan of the workspace that the token belongs to."},
 }

@@ -55,15 +55,14 @@ func (e *Error) Error() string {
 // server sent: what does not look like a code is not repeated.
 func newError(method, code, detail string) *Error {
 	e := &Error{Method: method, Code: code, Detail: detail}
-	known, ok := Codes[code]
-	switch {
-	case ok:
+	if known, ok := Codes[code]; ok {
 		e.Class, e.Advice = known.Class, known.Advice
-	case !plainCode.MatchString(code):
-		e.Code = "_OTHER"
-	default:
-		e.Advice = "Slack answered with a code that this version does not know; the call is repeated."
+		return e
 	}
+	if !plainCode.MatchString(code) {
+		e.Code = "_OTHER"
+	}
+	e.Advice = "Slack answered with a code that this version does not know; the call is repeated."
 	return e
 }
 
@@ -88,6 +87,8 @@ func statusError(method string, status int) *Error {
 		e.Class, e.Advice = NeedsPerson, adviceOwner
 	case status == http.StatusNotFound:
 		e.Class, e.Advice = NeedsConfig, Codes["bad_endpoint"].Advice
+	case status == http.StatusRequestTimeout, status == http.StatusTooEarly:
+		// Pass by themselves, as those from 500 on.
 	case status == http.StatusProxyAuthRequired:
 		e.Class, e.Advice = NeedsConfig, "The proxy wants a login; check proxy_url."
 	case status >= 400 && status < 500:

@@ -46,7 +46,7 @@ type Config struct {
 	// Storage names the storage extension that keeps the cursors.
 	Storage *component.ID `mapstructure:"storage"`
 	// AuditLogs switches the audit logs on.
-	AuditLogs configoptional.Optional[AuditLogsConfig] `mapstructure:"audit_logs"`
+	AuditLogs configoptional.Optional[auditLogsConfig] `mapstructure:"audit_logs"`
 	// RetryOnFailure says how a batch that the pipeline refused is offered
 	// again. A limit ends the attempt, never the entry.
 	RetryOnFailure configretry.BackOffConfig `mapstructure:"retry_on_failure"`
@@ -60,14 +60,15 @@ type Config struct {
 	_ struct{}
 }
 
-// AuditLogsConfig is the section audit_logs.
-type AuditLogsConfig struct {
+// auditLogsConfig is the section audit_logs.
+type auditLogsConfig struct {
 	// PollInterval is from the start of one poll to the start of the next.
 	PollInterval time.Duration `mapstructure:"poll_interval"`
 	// InitialLookback sets the start of the logs at the very first start.
 	InitialLookback time.Duration `mapstructure:"initial_lookback"`
-	// StartTime (RFC 3339) wins over InitialLookback.
-	StartTime string `mapstructure:"start_time"`
+	// StartTime (RFC 3339) wins over InitialLookback. YAML makes a time of it
+	// by itself unless it is quoted.
+	StartTime time.Time `mapstructure:"start_time"`
 	// PageSize is the most entries asked for with one call, 1 to 9999.
 	PageSize int `mapstructure:"page_size"`
 	// RequestsPerMinute is this receiver's own budget of calls.
@@ -92,7 +93,7 @@ func createDefaultConfig() component.Config {
 	retry.MaxElapsedTime = 0
 	return &Config{
 		ClientConfig: client,
-		AuditLogs: configoptional.Default(AuditLogsConfig{
+		AuditLogs: configoptional.Default(auditLogsConfig{
 			PollInterval:      time.Minute,
 			InitialLookback:   24 * time.Hour,
 			PageSize:          1000,
@@ -127,7 +128,7 @@ func (c *Config) Validate() error {
 			}
 		}
 	}
-	if err := checkEndpoint("endpoint", c.Endpoint); err != nil {
+	if err := checkEndpoint("endpoint", c.Endpoint, defaultEndpoint); err != nil {
 		errs = append(errs, err)
 	}
 	if !c.AuditLogs.HasValue() {
@@ -136,7 +137,7 @@ func (c *Config) Validate() error {
 		errs = append(errs, c.AuditLogs.Get().validate())
 		if audit := c.auditEndpoint(); audit == "" {
 			errs = append(errs, fmt.Errorf("audit_endpoint: unset, and endpoint %q is neither slack.com nor slack-gov.com; set the address of the audit API", c.Endpoint))
-		} else if err := checkEndpoint("audit_endpoint", audit); err != nil {
+		} else if err := checkEndpoint("audit_endpoint", audit, auditEndpoints["slack.com"]); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -174,11 +175,11 @@ func (c *Config) auditEndpoint() string {
 
 // checkEndpoint wants https, as the token travels with each call; http only to
 // this machine.
-func checkEndpoint(key, address string) error {
+func checkEndpoint(key, address, example string) error {
 	u, err := url.Parse(address)
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return fmt.Errorf("%s: %q is not a base address such as %s", key, redacted(address), defaultEndpoint)
+		return fmt.Errorf("%s: %q is not a base address such as %s", key, redacted(address), example)
 	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u.Hostname()):
 		return nil
 	default:
@@ -202,22 +203,17 @@ func isLoopback(host string) bool {
 	return err == nil && net.IP(addr.AsSlice()).IsLoopback()
 }
 
-func (c *AuditLogsConfig) validate() error {
+func (c *auditLogsConfig) validate() error {
 	const section = "audit_logs::"
 	var errs []error
 	if c.PollInterval <= 0 {
 		errs = append(errs, errors.New(section+"poll_interval: must be above 0, such as 1m"))
 	}
-	if c.StartTime != "" {
-		if _, err := time.Parse(time.RFC3339, c.StartTime); err != nil {
-			errs = append(errs, fmt.Errorf(section+"start_time: %q is not RFC 3339, such as 2026-01-31T00:00:00Z", c.StartTime))
-		}
-	}
 	if c.PageSize < 1 || c.PageSize > 9999 {
 		errs = append(errs, fmt.Errorf(section+"page_size: %d is outside 1 to 9999, the largest page that Slack gives", c.PageSize))
 	}
 	// NaN compares false with everything.
-	if !(c.RequestsPerMinute > 0) { //nolint:staticcheck // see above
+	if !(c.RequestsPerMinute > 0) {
 		errs = append(errs, errors.New(section+"requests_per_minute: must be above 0; Slack allows 50 for all apps of an organisation"))
 	}
 	for _, d := range []struct {

@@ -52,6 +52,9 @@ type logsReceiver struct {
 
 	mu       sync.Mutex
 	problems map[string]error
+	// stopped is set once the service knows of the shutdown: whatever a late
+	// consumer or storage brings is no status any more.
+	stopped bool
 }
 
 func newLogsReceiver(set receiver.Settings, cfg *Config, next consumer.Logs, c clock.Clock) *logsReceiver {
@@ -107,12 +110,10 @@ func (r *logsReceiver) addPollers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Validate has read it before.
-	start, _ := time.Parse(time.RFC3339, audit.StartTime)
 	poller, err := poll.NewAudit(ctx, set, poll.AuditSettings{
 		PollInterval:      audit.PollInterval,
 		InitialLookback:   audit.InitialLookback,
-		StartTime:         start,
+		StartTime:         audit.StartTime,
 		PageSize:          audit.PageSize,
 		RequestsPerMinute: audit.RequestsPerMinute,
 		Overlap:           audit.Overlap,
@@ -215,6 +216,9 @@ func (r *logsReceiver) registerGauges() error {
 func (r *logsReceiver) reportStatus(logType string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.stopped {
+		return
+	}
 	if err == nil {
 		delete(r.problems, logType)
 	} else {
@@ -233,23 +237,32 @@ func (r *logsReceiver) Shutdown(ctx context.Context) error {
 	if r.cancel == nil {
 		return nil
 	}
+	r.mu.Lock()
+	r.stopped = true
+	r.mu.Unlock()
 	r.cancel()
 	r.cancel = nil
+
 	ctx, cancel := context.WithTimeout(ctx, shutdownTime)
 	defer cancel()
-	done := make(chan error, 1)
+	deadline, _ := ctx.Deadline()
+	// The rest of the time is the storage's.
+	patience, stop := context.WithTimeout(ctx, time.Until(deadline)*9/10)
+	defer stop()
+	polled := make(chan struct{})
 	go func() {
 		r.wg.Wait()
-		done <- nil
+		close(polled)
 	}()
 	select {
-	case <-done:
-	case <-ctx.Done():
+	case <-polled:
+	case <-patience.Done():
 		r.set.Logger.Warn("A consumer did not give up its batch in time; should it accept it, the batch comes again after the restart")
 	}
-	go func() { done <- r.release(context.WithoutCancel(ctx)) }()
+	released := make(chan error, 1)
+	go func() { released <- r.release(context.WithoutCancel(ctx)) }()
 	select {
-	case err := <-done:
+	case err := <-released:
 		return err
 	case <-ctx.Done():
 		return fmt.Errorf("the storage did not close in time: %w", ctx.Err())

@@ -125,6 +125,9 @@ func (a *audit) load(ctx context.Context) error {
 		if !a.cfg.StartTime.IsZero() {
 			start = a.cfg.StartTime
 		}
+		if start.After(now) {
+			a.set.Logger.Warn("start_time lies in the future; nothing is read before it", zap.Time("start_time", start))
+		}
 		a.state = auditState{Version: checkpoint.Version, Setting: setting, Anchored: !a.cfg.StartTime.IsZero()}
 		a.state.begin(start.Unix())
 		a.ids = checkpoint.NewIDs(auditPrefix)

@@ -19,10 +19,10 @@ func (a *audit) read(ctx context.Context, w *walk) error {
 	page, err := a.set.Client.AuditLogs(ctx, w.query())
 	next := ""
 	if err == nil {
-		if w.date == 0 && !page.Date().IsZero() {
-			w.date = page.Date().Unix()
-		}
 		next, err = a.readAuditPage(ctx, w, page)
+	}
+	if err == nil && w.date == 0 && !page.Date().IsZero() {
+		w.date = page.Date().Unix()
 	}
 	if err == nil && next != "" && next == w.cursor {
 		err = slack.StuckCursor("audit.logs")

@@ -202,6 +202,23 @@ func TestStateOfAnotherOrganisation(t *testing.T) {
 	require.NoError(t, w.status[len(w.status)-1], "it heals without a restart")
 }
 
+// A token that was refused may come back as another organisation's.
+func TestTokenOfAnotherOrganisationTakesOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, slacktest.Options{})
+	w.fill("e", 10, noon.Add(-time.Hour), noon)
+	require.NoError(t, w.start())
+	w.run(10 * time.Minute)
+	w.slack.SetToken(testToken, slacktest.Identity{TeamID: "E0OTHER", Team: "Other", EnterpriseID: "E0OTHER", IsEnterpriseInstall: true})
+	w.run(10 * time.Minute) // the scope is missing
+	w.slack.SetToken(testToken, slacktest.Identity{TeamID: "E0OTHER", Team: "Other", EnterpriseID: "E0OTHER", IsEnterpriseInstall: true, Scopes: []string{"auditlogs:read"}})
+	w.fill("other", 10, noon.Add(21*time.Minute), noon.Add(25*time.Minute))
+	w.run(20 * time.Minute)
+	w.requireAll("e", 10)
+	require.Len(t, w.delivered, 10)
+	require.ErrorContains(t, w.status[len(w.status)-1], "the token belongs to E0OTHER")
+}
+
 // What is late within the overlap comes with the next poll, what is later with
 // the next sweep.
 func TestLateEntries(t *testing.T) {

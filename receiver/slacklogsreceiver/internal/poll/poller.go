@@ -147,6 +147,9 @@ func (p *Poller) step(ctx context.Context) (wait time.Duration, throttled bool) 
 	if wait := p.retryAt.Sub(now); wait > 0 {
 		return wait, false
 	}
+	if wait := p.budget.Paused(now); wait > 0 {
+		return wait, true
+	}
 	if !p.identified {
 		// A token that auth.test takes may still be refused by the logs, so only
 		// a failure counts here.
@@ -194,7 +197,6 @@ func (p *Poller) finish(ctx context.Context, err error) {
 	case errors.As(err, &failed) && failed.RetryAfter > 0:
 		p.failures++
 		until := p.set.Clock.Now().Add(failed.RetryAfter)
-		p.retryAt = until
 		p.budget.Pause(until, p.set.Clock.Now())
 		p.logType.paused(until)
 		p.saveState(ctx)
@@ -206,8 +208,8 @@ func (p *Poller) finish(ctx context.Context, err error) {
 		p.failures++
 		p.callErr = err
 		p.retryAt = p.set.Clock.Now().Add(p.nextPause())
-		if failed != nil && failed.Class == slack.NeedsToken {
-			// The next token may be another organisation's.
+		if failed != nil && failed.Class.NeedsInstall() {
+			// The token that mends it may be another organisation's.
 			p.identified = false
 		}
 	}

@@ -23,7 +23,7 @@ import (
 // storage, late entries, bursts, wrong clocks, changed settings. Then all is
 // quiet, and the promises have to hold. SEED=n runs one seed.
 func TestSimulation(t *testing.T) {
-	seeds := uint64(150)
+	seeds := uint64(30) // make sim runs more
 	if s, err := strconv.ParseUint(os.Getenv("SEEDS"), 10, 64); err == nil {
 		seeds = s
 	}

@@ -1,0 +1,260 @@
+// Copyright The slacklogs Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package slacklogsreceiver // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver"
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configopaque"
+	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/confmap/confmaptest"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/record"
+	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/metadata"
+)
+
+// loadConfig reads a section of testdata/config.yaml; err is that of reading it.
+func loadConfig(t *testing.T, name string) (*Config, error) {
+	t.Helper()
+	conf, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
+	require.NoError(t, err)
+	id := component.NewIDWithName(metadata.Type, name)
+	require.Contains(t, conf.ToStringMap(), id.String())
+	sub, err := conf.Sub(id.String())
+	require.NoError(t, err)
+	cfg := createDefaultConfig().(*Config)
+	return cfg, sub.Unmarshal(cfg)
+}
+
+// audited returns the default configuration with a token and the audit logs on.
+func audited(t *testing.T) *Config {
+	t.Helper()
+	cfg := createDefaultConfig().(*Config)
+	cfg.Token = "xoxp-brightwater"
+	cfg.AuditLogs.GetOrInsertDefault()
+	return cfg
+}
+
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		set   func(cfg *Config)
+		audit string
+	}{
+		{name: ""},
+		{name: "null_section"},
+		{
+			name: "all",
+			set: func(cfg *Config) {
+				cfg.Endpoint = "https://slack.com/api/"
+				cfg.AuditEndpoint = "https://proxy.brightwater.example/audit/v1/"
+				id := component.MustNewIDWithName("file_storage", "slack")
+				cfg.Storage = &id
+				cfg.Timeout = 5 * time.Second
+				cfg.ProxyURL = "http://proxy.brightwater.example:3128"
+				cfg.Headers.Set("X-Team", configopaque.String("tides"))
+				*cfg.AuditLogs.Get() = auditLogsConfig{
+					PollInterval:      30 * time.Second,
+					InitialLookback:   48 * time.Hour,
+					StartTime:         time.Date(2026, 1, 31, 10, 0, 0, 0, time.UTC),
+					PageSize:          9999,
+					RequestsPerMinute: 0.5,
+					SweepWindow:       12 * time.Hour,
+				}
+				cfg.RetryOnFailure.InitialInterval = time.Second
+				cfg.RetryOnFailure.MaxElapsedTime = time.Minute
+				cfg.Body = record.BodyMap
+				cfg.Attributes = record.AttributesCore
+				cfg.ResourceAttributes.SlackTeamID.Enabled = false
+			},
+			audit: "https://proxy.brightwater.example/audit/v1",
+		},
+		{
+			name: "quoted_start_time",
+			set: func(cfg *Config) {
+				cfg.AuditLogs.Get().StartTime = time.Date(2026, 1, 31, 10, 0, 0, 0, time.UTC)
+			},
+		},
+		{
+			name:  "govslack",
+			set:   func(cfg *Config) { cfg.Endpoint = "https://slack-gov.com/api" },
+			audit: "https://api.slack-gov.com/audit/v1",
+		},
+		{
+			name: "loopback",
+			set: func(cfg *Config) {
+				cfg.Endpoint = "http://localhost:8080/api"
+				cfg.AuditEndpoint = "http://[::1]:8080/audit/v1"
+			},
+			audit: "http://[::1]:8080/audit/v1",
+		},
+		{
+			name: "auth",
+			set: func(cfg *Config) {
+				cfg.Token = ""
+				cfg.Auth.GetOrInsertDefault().AuthenticatorID = component.MustNewIDWithName("bearertokenauth", "slack")
+			},
+		},
+		{
+			name: "smallest",
+			set: func(cfg *Config) {
+				a := cfg.AuditLogs.Get()
+				a.PollInterval, a.PageSize, a.RequestsPerMinute = 1, 1, 0.001
+				a.InitialLookback, a.SweepWindow = 0, 0
+				cfg.Body = record.BodyNone
+			},
+		},
+		{name: "attributes_none", set: func(cfg *Config) { cfg.Attributes = record.AttributesNone }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			cfg, err := loadConfig(t, tt.name)
+			require.NoError(t, err)
+			require.NoError(t, confmap.Validate(cfg))
+			want := audited(t)
+			if tt.set != nil {
+				tt.set(want)
+			}
+			if got := cfg.AuditLogs.Get(); !got.StartTime.IsZero() {
+				got.StartTime = got.StartTime.UTC()
+			}
+			// A field of no interest tells who has set it.
+			assert.Equal(t, want.ResourceAttributes.SlackTeamID.Enabled, cfg.ResourceAttributes.SlackTeamID.Enabled)
+			want.ResourceAttributes.SlackTeamID = cfg.ResourceAttributes.SlackTeamID
+			assert.Equal(t, want, cfg)
+			if tt.audit == "" {
+				tt.audit = "https://api.slack.com/audit/v1"
+			}
+			assert.Equal(t, tt.audit, cfg.auditEndpoint())
+		})
+	}
+}
+
+func TestConfigThatIsRefused(t *testing.T) {
+	t.Parallel()
+	const (
+		noToken = "token: empty; set it to a Slack user token (xoxp-…), for example ${env:SLACK_TOKEN} with that variable set, or name an extension with auth::authenticator"
+		body    = `body: "json" is none of raw, map, none`
+		page    = "audit_logs::page_size: %d is outside 1 to 9999, the largest page that Slack gives"
+		rate    = "audit_logs::requests_per_minute: must be above 0; Slack allows 50 for all apps of an organisation"
+		timeout = "timeout: must be above 0, such as 30s; without it a call could hang for ever"
+	)
+	for _, tt := range []struct{ name, want string }{
+		{"no_token", noToken},
+		{"empty_token", noToken},
+		{"token_and_auth", "token: set together with auth; keep one of the two"},
+		{"token_with_newline", "token: contains white space; give the bare token (xoxp-…)"},
+		{"authorization_header", "headers: Authorization is the receiver's own; take it out (the token belongs into token or auth)"},
+		{"host_header", "headers: Host is the receiver's own; take it out (the token belongs into token or auth)\n" +
+			"headers: User-Agent is the receiver's own; take it out (the token belongs into token or auth)"},
+		{"no_section", "no log type is on; add a section such as audit_logs: {}"},
+		{"plain_http", `endpoint: "http://slack.com/api" must begin with https://; http:// is for loopback only, because the token goes with each call`},
+		{"plain_http_audit", `audit_endpoint: "http://api.slack.com/audit/v1" must begin with https://; http:// is for loopback only, because the token goes with each call`},
+		{"other_scheme", `endpoint: "ftp://slack.com/api" must begin with https://; http:// is for loopback only, because the token goes with each call`},
+		{"empty_endpoint", `endpoint: "" is not a base address such as https://slack.com/api`},
+		{"endpoint_with_password", `endpoint: "https://ada:xxxxx@slack.com/api" is not a base address such as https://slack.com/api`},
+		{"endpoint_with_query", `audit_endpoint: "https://api.slack.com/audit/v1?oldest=0" is not a base address such as https://api.slack.com/audit/v1`},
+		{"endpoint_that_is_none", `audit_endpoint: "…" is not a base address such as https://api.slack.com/audit/v1`},
+		{"other_host", `audit_endpoint: unset, and endpoint "https://slack.brightwater.example/api" is neither slack.com nor slack-gov.com; set the address of the audit API`},
+		{"no_timeout", timeout},
+		{"negative_timeout", timeout},
+		{"body", body},
+		{"attributes", `attributes: "some" is none of all, core, none`},
+		{"nothing_left", "attributes: none together with body: none would leave empty records; choose another value for one of them"},
+		{"poll_interval", "audit_logs::poll_interval: must be above 0, such as 1m"},
+		{"page_size_low", fmt.Sprintf(page, 0)},
+		{"page_size_high", fmt.Sprintf(page, 10000)},
+		{"requests_per_minute", rate},
+		{"requests_per_minute_nan", rate},
+		{"initial_lookback", "audit_logs::initial_lookback: -24h0m0s is negative; use 0 or a time such as 24h"},
+		{"overlap", "audit_logs::overlap: -1s is negative; use 0 or a time such as 24h"},
+		{"sweep_interval", "audit_logs::sweep_interval: -1s is negative; use 0 or a time such as 24h"},
+		{"sweep_window", "audit_logs::sweep_window: -1s is negative; use 0 or a time such as 24h"},
+		{"stale_after", "audit_logs::stale_after: -1s is negative; use 0 or a time such as 24h"},
+		{"several", noToken + "\n" + fmt.Sprintf(page, 0) + "\n" + body},
+		{"retry", "retry_on_failure: 'multiplier' must be non-negative"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			cfg, err := loadConfig(t, tt.name)
+			require.NoError(t, err)
+			err = confmap.Validate(cfg)
+			require.EqualError(t, err, tt.want)
+			assert.NotContains(t, err.Error(), "xoxp-brightwater")
+		})
+	}
+}
+
+func TestConfigThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, want string }{
+		{"unknown_key", "has invalid keys: poll_interval"},
+		{"unknown_key_in_section", "has invalid keys: interval"},
+		{"start_time", `'start_time' parsing time "yesterday"`},
+		{"storage", `'storage' `},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := loadConfig(t, tt.name)
+			require.ErrorContains(t, err, tt.want)
+		})
+	}
+}
+
+// Each case of the file belongs to a test.
+func TestConfigCases(t *testing.T) {
+	t.Parallel()
+	conf, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
+	require.NoError(t, err)
+	assert.Len(t, conf.ToStringMap(), 9+32+4)
+}
+
+func TestAuditEndpoint(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ endpoint, set, want string }{
+		{"https://slack.com/api", "", "https://api.slack.com/audit/v1"},
+		{"https://SLACK.com/api", "", "https://api.slack.com/audit/v1"},
+		{"https://www.slack.com/api", "", "https://api.slack.com/audit/v1"},
+		{"https://slack-gov.com/api", "", "https://api.slack-gov.com/audit/v1"},
+		{"https://brightwater.slack.com/api", "", ""},
+		{"https://slack.com.brightwater.example/api", "", ""},
+		{"https://slack.com:8443/api", "", ""},
+		{"://", "", ""},
+		{"https://slack.com/api", "https://x.example/v1//", "https://x.example/v1"},
+	} {
+		t.Run(tt.endpoint, func(t *testing.T) {
+			t.Parallel()
+			cfg := audited(t)
+			cfg.Endpoint, cfg.AuditEndpoint = tt.endpoint, tt.set
+			assert.Equal(t, tt.want, cfg.auditEndpoint())
+		})
+	}
+}
+
+func TestLoopback(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]bool{
+		"localhost": true, "LocalHost": true, "127.0.0.1": true, "127.9.9.9": true, "::1": true, "::ffff:127.0.0.1": true,
+		"slack.com": false, "10.0.0.1": false, "0.0.0.0": false, "localhost.brightwater.example": false, "": false, "127.1": false,
+	} {
+		assert.Equal(t, want, isLoopback(host), host)
+	}
+}
+
+// A secret of the configuration is not in its text.
+func TestTokenIsOpaque(t *testing.T) {
+	t.Parallel()
+	cfg := audited(t)
+	assert.NotContains(t, fmt.Sprintf("%v %+v %#v", cfg, *cfg, cfg.Token), "xoxp-brightwater")
+	conf := confmap.New()
+	require.NoError(t, conf.Marshal(cfg))
+	assert.NotContains(t, fmt.Sprint(conf.ToStringMap()), "xoxp-brightwater")
+}
