@@ -301,7 +301,7 @@ func (s *stream) fill() error {
 	}
 
 	for range maxEmptyReads {
-		if s.readErr == io.EOF {
+		if errors.Is(s.readErr, io.EOF) {
 			s.ended = true
 			s.pos = len(s.buf)
 			return s.mistake("the answer ends too early")

@@ -191,7 +191,9 @@ func FuzzParse(f *testing.F) {
 		var p Parser
 		n, err := p.Parse(data)
 		if err != nil {
-			assert.True(t, err.(*SyntaxError).Msg == "nested too deeply" || !json.Valid(data), "refused: %v", err)
+			var syntax *SyntaxError
+			require.ErrorAs(t, err, &syntax)
+			assert.True(t, syntax.Msg == "nested too deeply" || !json.Valid(data), "refused: %v", err)
 			return
 		}
 		dec := json.NewDecoder(bytes.NewReader(data))

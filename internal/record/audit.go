@@ -24,13 +24,14 @@ func (c *Converter) ParseAudit(text []byte) Entry {
 	var e Entry
 	e.Date, e.DateOK = parseSeconds(date)
 	e.UID = string(id.Bytes())
-	if id.Kind() != jsonstream.String || e.UID == "" {
+	switch {
+	case id.Kind() != jsonstream.String || e.UID == "":
 		e.Key = hash(text)
 		e.UID = hex.EncodeToString(e.Key[:])
 		c.malformed = true
-	} else if bytes.Contains(id.Bytes(), []byte("\uFFFD")) {
+	case bytes.Contains(id.Bytes(), []byte("\uFFFD")):
 		e.Key = hash(text) // what was mended could have been another id
-	} else {
+	default:
 		c.scratch = strconv.AppendInt(c.scratch[:0], int64(len(e.UID)), 10)
 		c.scratch = append(c.scratch, ':')
 		c.scratch = append(c.scratch, e.UID...)

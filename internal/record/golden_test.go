@@ -20,14 +20,14 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 // fixtures are the made-up entries, by name.
-func fixtures(t testing.TB) map[string][]byte {
+func fixtures(tb testing.TB) map[string][]byte {
 	files, err := filepath.Glob(filepath.Join("testdata", "audit", "*.json"))
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
+	require.NoError(tb, err)
+	require.NotEmpty(tb, files)
 	texts := map[string][]byte{}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
-		require.NoError(t, err)
+		require.NoError(tb, err)
 		texts[strings.TrimSuffix(filepath.Base(file), ".json")] = bytes.TrimSpace(text)
 	}
 	return texts

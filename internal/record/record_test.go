@@ -410,7 +410,7 @@ func TestWhateverItIs(t *testing.T) {
 			got := audit(Options{Body: body, Attributes: AttributesAll}, text)
 			assert.True(t, got.malformed)
 			assert.Len(t, got.UID, 32)
-			assert.True(t, got.rec.Body().Str() == text)
+			assert.Equal(t, text, got.rec.Body().Str())
 			assert.Equal(t, map[string]any{"log.record.uid": got.UID, "slack.log.type": "audit"}, got.attrs)
 			assert.Equal(t, "slack.audit.unknown", got.rec.EventName())
 			assert.Zero(t, got.rec.Timestamp())

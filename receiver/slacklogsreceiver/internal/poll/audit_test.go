@@ -96,7 +96,7 @@ func TestPoisonSecondBecomesAGapAndIsAskedForAgain(t *testing.T) {
 			}
 			require.Equal(t, []span{{bad, bad}}, spans(w.audit.state.Gaps))
 			require.Less(t, w.poller.Figures().WatermarkLag, 61.0, "reading went on behind the gap")
-			require.Nil(t, w.status[len(w.status)-1], "a gap is no lasting failure")
+			require.NoError(t, w.status[len(w.status)-1], "a gap is no lasting failure")
 			require.Equal(t, 1, w.logs.FilterMessageSnippet("can't be read and is left out").Len())
 
 			require.NoError(t, w.start())

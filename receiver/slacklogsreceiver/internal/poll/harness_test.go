@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -83,9 +82,9 @@ type timed struct {
 	do func()
 }
 
-func newWorld(t testing.TB, opt slacktest.Options) *world {
+func newWorld(tb testing.TB, opt slacktest.Options) *world {
 	w := &world{
-		t: t, now: noon, disk: map[string][]byte{}, delivered: map[string]int{},
+		t: tb, now: noon, disk: map[string][]byte{}, delivered: map[string]int{},
 		cfg: AuditSettings{
 			PollInterval: time.Minute, InitialLookback: 24 * time.Hour, PageSize: 100, RequestsPerMinute: 30,
 			Overlap: 15 * time.Minute, SweepInterval: 6 * time.Hour, SweepWindow: 24 * time.Hour, StaleAfter: 24 * time.Hour,
@@ -158,6 +157,7 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 // The storage client; a Batch is applied whole or not at all, as a file
 // storage does.
 func (w *world) Get(_ context.Context, key string) ([]byte, error) { return w.disk[key], nil }
+
 func (w *world) Set(ctx context.Context, key string, value []byte) error {
 	return w.Batch(ctx, storage.SetOperation(key, value))
 }
@@ -320,16 +320,14 @@ func (w *world) calls() []slacktest.CallRecord {
 	return calls
 }
 
-func (w *world) copyDisk() map[string][]byte { return maps.Clone(w.disk) }
-
 var errFull = errors.New("no space left")
 
 func nopSettings() receiver.Settings { return receivertest.NewNopSettings(metadata.Type) }
 
-func mustInt(t testing.TB, s string) int64 {
-	t.Helper()
+func mustInt(tb testing.TB, s string) int64 {
+	tb.Helper()
 	n, err := strconv.ParseInt(s, 10, 64)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return n
 }
 

@@ -116,7 +116,8 @@ func (s *auditState) addBacklog(add span) {
 			add = span{min(add.Oldest, b.Oldest), max(add.Latest, b.Latest)}
 		}
 	}
-	s.Backlog = append(spans, add)
+	spans = append(spans, add)
+	s.Backlog = spans
 }
 
 // takeBacklog takes out what was read.
