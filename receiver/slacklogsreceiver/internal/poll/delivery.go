@@ -6,6 +6,7 @@ package poll // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklog
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/cenkalti/backoff/v7"
 	"go.opentelemetry.io/collector/config/configretry"
@@ -25,6 +26,9 @@ const (
 	// maxBatchBytes keeps the records of a batch under the 4 MiB that a gRPC
 	// receiver takes by default.
 	maxBatchBytes = 1 << 20
+	// lastAnswer is how long a consumer may still answer once the receiver
+	// stops; a shutdown has 5 s (promise 10).
+	lastAnswer = 2 * time.Second
 )
 
 // errRefused ends an attempt to deliver when retry_on_failure sets a limit.
@@ -109,11 +113,7 @@ func (d *delivery) send(ctx context.Context, b *batch) (dropped bool, err error)
 	var wait *backoff.ExponentialBackOff
 	started := d.clock.Now()
 	for {
-		ops := d.obs.StartLogsOp(ctx)
-		err := d.next.ConsumeLogs(ops, b.logs)
-		// The records belong to the consumer now, whatever it answered.
-		b.logs = plog.Logs{}
-		d.obs.EndLogsOp(ops, d.format, b.len(), err)
+		err := d.offer(ctx, b)
 		switch {
 		case err == nil:
 			return false, nil
@@ -147,6 +147,21 @@ func (d *delivery) send(ctx context.Context, b *batch) (dropped bool, err error)
 		}
 		b.rebuild()
 	}
+}
+
+// offer hands the batch over once. A consumer that is at it when the receiver
+// stops gets a moment to answer, so that its batch need not come again.
+func (d *delivery) offer(ctx context.Context, b *batch) error {
+	patient, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(lastAnswer, cancel) })()
+
+	ops := d.obs.StartLogsOp(patient)
+	err := d.next.ConsumeLogs(ops, b.logs)
+	// The records belong to the consumer now, whatever it answered.
+	b.logs = plog.Logs{}
+	d.obs.EndLogsOp(ops, d.format, b.len(), err)
+	return err
 }
 
 // permanent reports whether every leaf of err is permanent. IsPermanent alone

@@ -186,15 +186,13 @@ func (p *Poller) identify(ctx context.Context) error {
 // finish takes the outcome of a call: it sets the pause after a failure and
 // reports what changed.
 func (p *Poller) finish(ctx context.Context, err error) {
-	if ctx.Err() != nil {
-		return
-	}
 	var failed *slack.Error
 	switch {
 	case err == nil:
 		p.failures, p.callErr = 0, nil
 		p.pause.Reset()
 	case errors.As(err, &failed) && failed.RetryAfter > 0:
+		// Also when the receiver stops: the next start has to know.
 		p.failures++
 		until := p.set.Clock.Now().Add(failed.RetryAfter)
 		p.budget.Pause(until, p.set.Clock.Now())
@@ -204,6 +202,8 @@ func (p *Poller) finish(ctx context.Context, err error) {
 		if failed.Class != slack.Throttled || p.failures >= 3 {
 			p.callErr = err
 		}
+	case ctx.Err() != nil:
+		return
 	default:
 		p.failures++
 		p.callErr = err
