@@ -137,6 +137,12 @@ func TestSimulateLive(t *testing.T) {
 	assert.Eventually(t, func() bool { return s.stats().Shown > 0 }, 5*time.Second, 10*time.Millisecond)
 }
 
+// The entries that the README serves are good.
+func TestSimulateTestdata(t *testing.T) {
+	s := start(t, "--entries", filepath.Join("..", "..", "testdata", "audit.jsonl"), "--control")
+	assert.Equal(t, 60, s.stats().Held)
+}
+
 func TestControl(t *testing.T) {
 	s := start(t, "--backlog", "10", "--rate", "0", "--control")
 	post := func(path string) {

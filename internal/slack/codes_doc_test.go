@@ -58,8 +58,15 @@ func codesTable() string {
 		status int
 		same   bool // the status itself is the code
 	}{
-		{"3xx", 302, false}, {"401", 401, false}, {"403", 403, true}, {"404", 404, true}, {"407", 407, true},
-		{"408, 425", 408, true}, {"429", 429, false}, {"other 4xx", 400, true}, {"5xx", 503, true},
+		{"3xx", 302, false},
+		{"401", 401, false},
+		{"403", 403, true},
+		{"404", 404, true},
+		{"407", 407, true},
+		{"408, 425", 408, true},
+		{"429", 429, false},
+		{"other 4xx", 400, true},
+		{"5xx", 503, true},
 	} {
 		e := statusError("", row.status)
 		code := "`" + e.Code + "`"

@@ -233,7 +233,7 @@ func (a *audit) next() (func(ctx context.Context) error, time.Duration) {
 		a.nextPoll = local.Add(a.cfg.PollInterval)
 	}
 	a.openSweep(now)
-	a.openCatchUp()
+	a.openCatchUp(now)
 
 	ready := func(w *walk) bool { return w != nil && !w.retryAt.After(local) }
 	tail, catchUp, sweep := ready(a.state.Tail), ready(a.state.CatchUp), ready(a.state.Sweep)

@@ -292,6 +292,7 @@ func TestShares(t *testing.T) {
 	}
 	require.GreaterOrEqual(t, float64(of["other"])/float64(len(calls)), 0.24)
 	require.Greater(t, float64(of["tail"])/float64(len(calls)), 0.5)
+	require.Greater(t, w.audit.state.LastSweep, noon.Add(20*time.Minute).Unix(), "sweeps begin all the same")
 }
 
 func TestRefusedBatchIsOfferedAgain(t *testing.T) {

@@ -83,8 +83,10 @@ func (a *audit) closeTail() {
 }
 
 // openCatchUp takes the next window of the backlog.
-func (a *audit) openCatchUp() {
-	if a.state.CatchUp != nil || len(a.state.Backlog) == 0 {
+func (a *audit) openCatchUp(now int64) {
+	// A sweep that is due can't begin in the middle of a window, so the next one
+	// waits for it.
+	if a.state.CatchUp != nil || len(a.state.Backlog) == 0 || a.sweepDue(now) {
 		return
 	}
 	if a.state.Width == 0 {
@@ -92,6 +94,11 @@ func (a *audit) openCatchUp() {
 	}
 	oldest := a.state.Backlog[0]
 	a.state.CatchUp = newWalk(span{oldest.Oldest, min(oldest.Oldest+a.state.Width-1, oldest.Latest)}, a.cfg.PageSize)
+}
+
+func (a *audit) sweepDue(now int64) bool {
+	return a.cfg.SweepInterval > 0 && a.state.Sweep == nil && a.state.LastSweep > 0 &&
+		now-a.state.LastSweep >= int64(a.cfg.SweepInterval.Seconds())
 }
 
 // openSweep begins a sweep when one is due. It covers what was read before,
@@ -105,7 +112,7 @@ func (a *audit) openSweep(now int64) {
 	if a.state.LastSweep == 0 {
 		a.state.LastSweep = now
 	}
-	if a.state.Sweep != nil || now-a.state.LastSweep < int64(a.cfg.SweepInterval.Seconds()) {
+	if !a.sweepDue(now) {
 		return
 	}
 	for _, w := range a.walks() {
