@@ -32,6 +32,10 @@ const (
 	// The largest page of audit entries is about 10 MB of JSON.
 	maxWireBytes = 64 << 20
 	maxBytes     = 128 << 20
+	// dateTolerance is how far Slack's servers may be apart, and localTolerance
+	// how far the local clock from them, before a date needs confirming.
+	dateTolerance  = time.Minute
+	localTolerance = time.Hour
 	// maxErrorBytes is how much of a failed answer is looked at.
 	maxErrorBytes = 64 << 10
 )
@@ -55,8 +59,10 @@ type Settings struct {
 // Client calls Slack. It is used by one goroutine.
 type Client struct {
 	set Settings
-	// slackDate is Slack's own time when the last answer came at dateSeen.
-	slackDate, dateSeen time.Time
+	// slackDate is Slack's own time when an answer came at dateSeen; doubtDate
+	// and doubtSeen are a date that did not fit and waits for another like it.
+	slackDate, dateSeen  time.Time
+	doubtDate, doubtSeen time.Time
 	// gzip unpacks one answer after the other.
 	gzip gzip.Reader
 }
@@ -430,11 +436,39 @@ func (c *Client) statusError(ans *answer, status int) *Error {
 
 // keepTime takes Slack's time from an answer that is surely Slack's: a proxy
 // or a captive portal may have any date.
+//
+// A date that is far from what was expected is believed once the next one fits
+// it: a single one is an answer out of a cache or a server gone astray, but
+// the start, windows and sweeps hang on the time.
 func (c *Client) keepTime(ans *answer) {
-	if !ans.date.IsZero() {
-		c.slackDate, c.dateSeen = ans.date, ans.seen
+	if ans.date.IsZero() {
+		return
 	}
+	expected, _ := c.Now()
+	expected = expected.Add(ans.seen.Sub(c.set.Clock.Now()))
+	doubted := c.doubtDate.Add(ans.seen.Sub(c.doubtSeen))
+	if apart(ans.date, expected) > c.tolerance() && (c.doubtDate.IsZero() || apart(ans.date, doubted) > dateTolerance) {
+		c.doubtDate, c.doubtSeen = ans.date, ans.seen
+		return
+	}
+	c.slackDate, c.dateSeen = ans.date, ans.seen
+	c.doubtDate = time.Time{}
 }
+
+// Unsure reports whether Slack's clock is not known because its one answer so
+// far is far from the local clock.
+func (c *Client) Unsure() bool { return c.slackDate.IsZero() && !c.doubtDate.IsZero() }
+
+// tolerance is how far a date may be from what is expected. The local clock,
+// which the first date is held against, may be wrong by more.
+func (c *Client) tolerance() time.Duration {
+	if c.slackDate.IsZero() {
+		return localTolerance
+	}
+	return dateTolerance
+}
+
+func apart(a, b time.Time) time.Duration { return a.Sub(b).Abs() }
 
 // timeOf is the time by the clock of whoever gave the answer.
 func (c *Client) timeOf(ans *answer) time.Time {

@@ -136,10 +136,13 @@ func (c *Config) Validate() error {
 	} else {
 		errs = append(errs, c.AuditLogs.Get().validate())
 		if audit := c.auditEndpoint(); audit == "" {
-			errs = append(errs, fmt.Errorf("audit_endpoint: unset, and endpoint %q is neither slack.com nor slack-gov.com; set the address of the audit API", c.Endpoint))
+			errs = append(errs, fmt.Errorf("audit_endpoint: unset, and endpoint %q is neither slack.com nor slack-gov.com; set the address of the audit API", redacted(c.Endpoint)))
 		} else if err := checkEndpoint("audit_endpoint", audit, auditEndpoints["slack.com"]); err != nil {
 			errs = append(errs, err)
 		}
+	}
+	if c.Compression.IsCompressed() {
+		errs = append(errs, errors.New("compression: the calls have no body to compress; take it out (answers are compressed by themselves)"))
 	}
 	if c.Timeout <= 0 {
 		errs = append(errs, errors.New("timeout: must be above 0, such as 30s; without it a call could hang for ever"))
@@ -170,7 +173,10 @@ func (c *Config) auditEndpoint() string {
 	if err != nil {
 		return ""
 	}
-	return auditEndpoints[strings.ToLower(strings.TrimPrefix(u.Host, "www."))]
+	if u.Port() != "" && u.Port() != "443" {
+		return ""
+	}
+	return auditEndpoints[strings.ToLower(strings.TrimPrefix(u.Hostname(), "www."))]
 }
 
 // checkEndpoint wants https, as the token travels with each call; http only to
@@ -183,16 +189,17 @@ func checkEndpoint(key, address, example string) error {
 	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u.Hostname()):
 		return nil
 	default:
-		return fmt.Errorf("%s: %q must begin with https://; http:// is for loopback only, because the token goes with each call", key, address)
+		return fmt.Errorf("%s: %q must begin with https://; http:// is for loopback only, because the token goes with each call", key, redacted(address))
 	}
 }
 
-// redacted hides user and password, should the address hold them.
+// redacted leaves out of an address what may be secret.
 func redacted(address string) string {
-	if u, err := url.Parse(address); err == nil {
-		return u.Redacted()
+	u, err := url.Parse(address)
+	if err != nil {
+		return "…"
 	}
-	return "…"
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
 func isLoopback(host string) bool {

@@ -36,6 +36,10 @@ const (
 	// auditEpoch is when Slack's audit logs begin: March 2018.
 	auditEpoch = 1_519_862_400
 
+	// longPast is how old a range has to be before invalid_range means that
+	// Slack has nothing there, and not that it is not there yet.
+	longPast = 3600
+
 	bucketSeconds = 3600
 	daySeconds    = 24 * 3600
 	// maxBadUnread ends the search for a readable part: Slack is down.
@@ -218,7 +222,7 @@ func (a *audit) standing() standing {
 		a.set.Logger.Info("Whether new entries arrive can't be judged while polls fail or a backlog is read")
 	}
 	a.stale = stale
-	return standing{newest: newest, watermark: a.state.watermark(), polled: a.polled, stale: stale}
+	return standing{newest: newest, watermark: a.state.Watermark, polled: a.polled, stale: stale}
 }
 
 // next chooses the next call. The tail goes first, but backlog and sweep get
@@ -277,6 +281,10 @@ func (a *audit) idle(local time.Time) time.Duration {
 	}
 	for _, w := range a.walks() {
 		wait = min(wait, w.retryAt.Sub(local))
+	}
+	if a.cfg.SweepInterval > 0 && a.state.Sweep == nil {
+		due := time.Unix(a.state.LastSweep, 0).Add(a.cfg.SweepInterval).Sub(a.now())
+		wait = min(wait, max(due, time.Second))
 	}
 	return max(wait, time.Millisecond)
 }

@@ -64,16 +64,18 @@ func (a *audit) failed(ctx context.Context, w *walk, err error) error {
 		return nil
 	case failed.Class == slack.Unreadable:
 		a.unreadable(w, err, local)
-	case failed.Class == slack.BadRange && w.latest < a.now().Unix():
+	case failed.Class == slack.BadRange && w != a.state.Tail && w.latest < a.now().Unix()-longPast:
 		if !a.rangeLogged {
 			a.rangeLogged = true
 			a.set.Logger.Warn("Slack's audit logs do not reach back to the start; what lies before their beginning is taken as empty", zap.Error(err))
 		}
 		w.outOfRange()
+	case failed.Class == slack.Throttled:
+		return err
 	default:
-		if failed.Class == slack.Heals {
-			w.failed()
-		}
+		// It stays this walk's trouble until the walk goes on, whatever others do.
+		w.failed(failed.Class == slack.Heals)
+		w.err, w.retryAt = err, local.Add(walkPause(w.failures))
 		return err
 	}
 	if w.done() {

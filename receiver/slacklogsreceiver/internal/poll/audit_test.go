@@ -44,7 +44,7 @@ func TestRestartReadsOn(t *testing.T) {
 	w.fill("e", 20_000, noon.Add(-20*time.Hour), noon.Add(-time.Hour))
 	require.NoError(t, w.start())
 	w.run(3 * time.Minute)
-	before, seen := w.audit.state.watermark(), len(w.calls())
+	before, seen := w.audit.state.Watermark, len(w.calls())
 	require.Greater(t, before, noon.Add(-20*time.Hour).Unix())
 
 	require.NoError(t, w.start())

@@ -26,6 +26,9 @@ func (a *audit) overlapFrom() int64 {
 // openTail begins a poll at Slack's time now. After an outage, or at the first
 // poll, what lies before the tail becomes backlog.
 func (a *audit) openTail(now int64) {
+	// Should Slack's clock step back, what was read last is asked for again, so
+	// that answers keep telling the time.
+	now = max(now, a.state.High)
 	window := span{a.overlapFrom(), now}
 	a.steady = a.unbroken
 	a.sinceWhole++
@@ -38,7 +41,7 @@ func (a *audit) openTail(now int64) {
 	case !a.wholeTail:
 		window.Oldest = max(window.Oldest, a.state.High-int64(shortTail.Seconds()))
 	}
-	// Slack's clock may step back; then there is nothing to read yet.
+	// The start may lie in the future; then there is nothing to read yet.
 	if window.valid() {
 		a.state.Tail = newWalk(window, a.cfg.PageSize)
 	}
@@ -109,7 +112,7 @@ func (a *audit) openSweep(now int64) {
 		a.state.Sweep = nil
 		return
 	}
-	if a.state.LastSweep == 0 {
+	if a.state.LastSweep == 0 || a.state.LastSweep > now {
 		a.state.LastSweep = now
 	}
 	if !a.sweepDue(now) {
@@ -162,6 +165,7 @@ func (a *audit) finishWalk(w *walk) {
 	case a.state.Sweep:
 		a.state.Sweep = nil
 	}
+	a.state.raise()
 	if w.OwnIDs > 0 {
 		a.state.IDsSince = max(a.state.IDsSince, w.OwnIDs+1)
 	}

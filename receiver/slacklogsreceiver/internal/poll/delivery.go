@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
+	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 	"go.uber.org/zap"
 
 	"github.com/slacklogs/otelcol-slacklogs/internal/clock"
@@ -88,6 +89,7 @@ func (b *batch) records() plog.LogRecordSlice {
 func (b *batch) newLogs() plog.Logs {
 	logs := plog.NewLogs()
 	rl := logs.ResourceLogs().AppendEmpty()
+	rl.SetSchemaUrl(semconv.SchemaURL)
 	b.resource.CopyTo(rl.Resource())
 	sl := rl.ScopeLogs().AppendEmpty()
 	b.scope.CopyTo(sl.Scope())
@@ -154,7 +156,16 @@ func (d *delivery) send(ctx context.Context, b *batch) (dropped bool, err error)
 func (d *delivery) offer(ctx context.Context, b *batch) error {
 	patient, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(lastAnswer, cancel) })()
+	defer context.AfterFunc(ctx, func() {
+		// Real time, as the shutdown's is.
+		timer := time.NewTimer(lastAnswer)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-patient.Done():
+		}
+	})()
 
 	ops := d.obs.StartLogsOp(patient)
 	err := d.next.ConsumeLogs(ops, b.logs)

@@ -35,13 +35,15 @@ const (
 	// refusedPause is the longest time between two tries (promise 9).
 	refusedPause = time.Minute
 	firstPause   = time.Second
+	// identityAge is how long it is taken for granted whose token it is.
+	identityAge = time.Hour
 )
 
 // Settings of a Poller.
 type Settings struct {
 	// ID of the receiver; it tells the metrics of two receivers apart.
 	ID component.ID
-	// Client asks Slack. Its Observe is set by the Poller's Observe.
+	// Client asks Slack; it belongs to this Poller alone.
 	Client *slack.Client
 	Clock  clock.Clock
 	Store  *checkpoint.Store
@@ -91,8 +93,9 @@ type Poller struct {
 	duplicates int64
 
 	attrs      metric.MeasurementOption
-	identity   slack.Identity
-	identified bool
+	identity     slack.Identity
+	identified   bool
+	identifiedAt time.Time
 
 	failures int
 	retryAt  time.Time
@@ -121,7 +124,7 @@ func newPoller(set Settings, kind string, requestsPerMinute float64) *Poller {
 	p.out = &delivery{
 		next: set.Next, obs: set.ObsReport, format: set.Format, retry: set.Retry,
 		clock: set.Clock, logger: p.set.Logger,
-		refused: func() { p.refusedErr = errRefused; p.report() },
+		refused: func() { p.refusedErr = errRefused; p.tell() },
 	}
 	return p
 }
@@ -158,6 +161,10 @@ func (p *Poller) step(ctx context.Context) (wait time.Duration, throttled bool) 
 		}
 		return 0, false
 	}
+	if now.Sub(p.identifiedAt) >= identityAge {
+		p.confirm(ctx)
+		return 0, false
+	}
 	read, wait := p.logType.next()
 	if read == nil {
 		return wait, false
@@ -176,11 +183,27 @@ func (p *Poller) identify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if p.set.Client.Unsure() {
+		// Slack's clock and the local one are far apart; a second answer tells
+		// whether the first was right.
+		return nil
+	}
 	if err := p.logType.identified(id); err != nil {
 		return err
 	}
-	p.identity, p.identified = id, true
+	p.identity, p.identified, p.identifiedAt = id, true, p.set.Clock.Now()
 	return nil
+}
+
+// confirm asks again whose token it is: where a file holds it, another
+// organisation's may have come in its place. That it can't be asked now is no
+// reason to stop.
+func (p *Poller) confirm(ctx context.Context) {
+	id, err := p.set.Client.AuthTest(ctx)
+	p.identifiedAt = p.set.Clock.Now()
+	if err == nil && id.Org() != p.identity.Org() {
+		p.identified = false
+	}
 }
 
 // finish takes the outcome of a call: it sets the pause after a failure and
@@ -213,6 +236,11 @@ func (p *Poller) finish(ctx context.Context, err error) {
 			p.identified = false
 		}
 	}
+	p.tell()
+}
+
+// tell brings status, log and gauges up to date.
+func (p *Poller) tell() {
 	p.report()
 	p.health.update(p.logType.standing(), p.now())
 }

@@ -137,8 +137,8 @@ func simulate(t *testing.T, seed uint64) {
 	if w.cfg.SweepInterval > 0 {
 		assert.Empty(t, s.Gaps)
 	}
-	assert.LessOrEqual(t, s.watermark(), w.now.Unix(), "the watermark is ahead of Slack's clock")
-	assert.Less(t, w.now.Unix()-s.watermark(), int64(2*w.cfg.PollInterval.Seconds())+120)
+	assert.LessOrEqual(t, s.Watermark, w.now.Unix(), "the watermark is ahead of Slack's clock")
+	assert.Less(t, w.now.Unix()-s.Watermark, int64(2*w.cfg.PollInterval.Seconds())+120)
 
 	// Promise 5: ids are bounded by the window.
 	horizon := w.now.Add(-w.cfg.Overlap - 2*w.cfg.PollInterval - 2*time.Hour)

@@ -27,6 +27,9 @@ type auditState struct {
 	// that of the last one which read the whole overlap.
 	High  int64 `json:"high"`
 	Whole int64 `json:"whole"`
+	// Watermark is the second before which all that Slack showed was delivered,
+	// but for the gaps.
+	Watermark int64 `json:"watermark"`
 	// Backlog is what lies between the start and the tail and was not read
 	// yet, oldest first. Width is how many seconds of it are read at once.
 	Backlog []span `json:"backlog,omitempty"`
@@ -58,13 +61,13 @@ type gap struct {
 // begin sets the start, which is also all that is known of progress.
 func (s *auditState) begin(start int64) {
 	start = min(max(0, start), maxSecond)
-	s.Start, s.High, s.Whole, s.IDsSince = start, start, start, start
+	s.Start, s.High, s.Whole, s.Watermark, s.IDsSince = start, start, start, start, start
 }
 
 // valid reports whether the parts fit together. A document that does not must
 // not be used, or entries could be skipped.
 func (s *auditState) valid() bool {
-	for _, t := range []int64{s.Start, s.High, s.Whole, s.LastSweep, s.IDsSince, s.Newest, s.NotBefore, s.Width} {
+	for _, t := range []int64{s.Start, s.High, s.Whole, s.Watermark, s.LastSweep, s.IDsSince, s.Newest, s.NotBefore, s.Width} {
 		if t < 0 || t > maxSecond {
 			return false
 		}
@@ -90,13 +93,14 @@ func (s *auditState) valid() bool {
 		s.High >= s.Whole && s.Whole >= s.Start
 }
 
-// watermark is the second before which all that Slack showed was delivered,
-// but for the gaps.
-func (s *auditState) watermark() int64 {
+// raise moves the watermark. It never falls: a backlog begins with an overlap
+// that was delivered before.
+func (s *auditState) raise() {
+	all := s.High
 	if len(s.Backlog) > 0 {
-		return min(s.High, s.Backlog[0].Oldest)
+		all = min(all, s.Backlog[0].Oldest)
 	}
-	return s.High
+	s.Watermark = max(s.Watermark, all)
 }
 
 // addBacklog puts a span among the others. Spans that touch become one.

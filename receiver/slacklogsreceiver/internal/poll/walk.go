@@ -194,10 +194,10 @@ func (w *walk) endSegment() {
 func (w *walk) done() bool { return len(w.Segments) == 0 }
 
 // failed notes a call that did not bring the walk forward.
-func (w *walk) failed() {
+func (w *walk) failed(smaller bool) {
 	w.failures++
 	w.passed = false
-	if w.failures >= 2 {
+	if smaller && w.failures >= 2 {
 		// Deep or large pages are what Slack fails at.
 		w.limit = max(1, w.limit/2)
 	}
@@ -213,7 +213,7 @@ func (w *walk) unreadableAnswer(now time.Time, knownBad bool) {
 		w.failingSince = now
 	}
 	w.unreadable++
-	w.failed()
+	w.failed(true)
 	lasting := w.unreadable >= poisonFailures && now.Sub(w.failingSince) >= poisonTime
 	if w.splitting || knownBad || lasting {
 		w.split(now)
