@@ -38,8 +38,11 @@ func (a *audit) read(ctx context.Context, w *walk) error {
 		}
 	}
 	w.succeeded(next)
-	if w.done() {
+	switch {
+	case w.done():
 		a.finishWalk(w)
+	case w == a.state.CatchUp && w.pages > manyPages:
+		a.cutCatchUp(w)
 	}
 	a.pageRead(ctx)
 	return nil
@@ -88,7 +91,8 @@ func (a *audit) failed(ctx context.Context, w *walk, err error) error {
 // unreadable takes an answer that could not be parsed (promise 7).
 func (a *audit) unreadable(w *walk, err error, local time.Time) {
 	w.err, w.retryAt = err, local.Add(walkPause(w.failures+1))
-	w.unreadableAnswer(local, w == a.state.Sweep && a.state.hasGap(w.Segments[0].span))
+	at := w.Segments[0].span
+	w.unreadableAnswer(local, a.state.meetsGap(at), a.state.inGap(at))
 	switch {
 	case !w.splitting:
 	case len(w.Bad) >= maxBadUnread && !a.readableSince(w):
@@ -171,6 +175,12 @@ func (a *audit) remember(ctx context.Context, w *walk, dropped bool) {
 		a.ids.Add(e.bucket, key)
 		if e.bucket == windowBucket(w) {
 			w.OwnIDs = max(w.OwnIDs, e.at)
+			if w.edgeAt == 0 || e.at < w.edgeAt {
+				w.edge, w.edgeAt = w.edge[:0], e.at
+			}
+			if e.at == w.edgeAt {
+				w.edge = append(w.edge, key)
+			}
 		}
 		if e.malformed {
 			malformed++

@@ -552,7 +552,7 @@ func FuzzState(f *testing.F) {
 	f.Add(w.disk[auditKey])
 	w.run(7 * time.Hour)
 	f.Add(w.disk[auditKey])
-	f.Add([]byte(`{"version":1,"start":1,"whole":1,"high":1,"backlog":[{"oldest":1,"latest":9}],"catch_up":{"window":{"oldest":1,"latest":9},"segments":[{"oldest":1,"latest":5,"top":9}],"bad":[7]}}`))
+	f.Add([]byte(`{"version":1,"start":1,"whole":1,"high":1,"backlog":[{"oldest":1,"latest":9}],"catch_up":{"window":{"oldest":1,"latest":9},"segments":[{"oldest":1,"latest":5,"top":9}],"bad":[{"oldest":7,"latest":7}]}}`))
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		w := newWorld(t, slacktest.Options{})
 		w.cfg.RequestsPerMinute = 6000

@@ -26,6 +26,9 @@ func (a *audit) overlapFrom() int64 {
 // openTail begins a poll at Slack's time now. After an outage, or at the first
 // poll, what lies before the tail becomes backlog.
 func (a *audit) openTail(now int64) {
+	if now < a.state.Start {
+		return // It lies in the future; there is nothing to read yet.
+	}
 	// Should Slack's clock step back, what was read last is asked for again, so
 	// that answers keep telling the time.
 	now = max(now, a.state.High)
@@ -41,10 +44,7 @@ func (a *audit) openTail(now int64) {
 	case !a.wholeTail:
 		window.Oldest = max(window.Oldest, a.state.High-int64(shortTail.Seconds()))
 	}
-	// The start may lie in the future; then there is nothing to read yet.
-	if window.valid() {
-		a.state.Tail = newWalk(window, a.cfg.PageSize)
-	}
+	a.state.Tail = newWalk(window, a.cfg.PageSize)
 }
 
 // wholeEvery is n where every n-th poll reads the whole overlap, the smallest
@@ -64,8 +64,8 @@ func (a *audit) shelveTail() {
 	for _, s := range tail.Segments {
 		a.state.addBacklog(s.span)
 	}
-	for _, second := range tail.Bad {
-		a.state.addBacklog(span{second, second})
+	for _, b := range tail.Bad {
+		a.state.addBacklog(b)
 	}
 	a.closeTail()
 	a.unbroken = false
@@ -131,26 +131,30 @@ func (a *audit) openSweep(now int64) {
 	a.state.LastSweep = now
 	parts := a.state.wasRead(window)
 	for _, g := range slices.Backward(a.state.Gaps) {
-		if g.Latest < window.Oldest {
+		if g.Oldest < window.Oldest {
 			parts = append(parts, g.span)
 		}
 	}
-	if len(parts) > 0 {
-		a.state.Sweep = newWalk(span{min(window.Oldest, window.Latest), window.Latest}, a.cfg.PageSize, parts...)
+	if len(parts) == 0 {
+		return
 	}
+	for _, p := range parts {
+		window.Oldest = min(window.Oldest, p.Oldest)
+	}
+	a.state.Sweep = newWalk(window, a.cfg.PageSize, parts...)
 }
 
 // finishWalk takes the end of a window into the state.
 func (a *audit) finishWalk(w *walk) {
-	bad, over := w.settle(a.readableSince(w))
+	bad, over := w.settle(a.readableSince(w), a.state.inGap)
 	if !over {
 		return
 	}
-	for _, second := range bad {
-		if !a.state.hasGap(span{second, second}) {
-			a.state.Gaps = append(a.state.Gaps, gap{span: span{second, second}, Reason: slack.CodeUnreadable, Since: a.now().Unix()})
-			a.set.Logger.Error("A second can't be read and is left out; each sweep asks for it again",
-				zap.Time("second", time.Unix(second, 0).UTC()), zap.Error(w.err))
+	for _, b := range joined(bad) {
+		if !a.state.inGap(b) {
+			a.state.Gaps = append(a.state.Gaps, gap{span: b, Reason: slack.CodeUnreadable, Since: a.now().Unix()})
+			a.set.Logger.Error("A time can't be read and is left out; each sweep asks for it again",
+				zap.Time("from", time.Unix(b.Oldest, 0).UTC()), zap.Time("to", time.Unix(b.Latest, 0).UTC()))
 		}
 	}
 	switch w {
@@ -166,9 +170,7 @@ func (a *audit) finishWalk(w *walk) {
 		a.state.Sweep = nil
 	}
 	a.state.raise()
-	if w.OwnIDs > 0 {
-		a.state.IDsSince = max(a.state.IDsSince, w.OwnIDs+1)
-	}
+	a.keepOwn(w)
 	a.forget()
 }
 
@@ -185,6 +187,46 @@ func (a *audit) finishCatchUp(w *walk) {
 		a.state.Width = 0
 	}
 	a.state.CatchUp = nil
+}
+
+// cutCatchUp ends a window that turned out too large (promise 5). What was not
+// read stays in the backlog.
+func (a *audit) cutCatchUp(w *walk) {
+	low := w.Segments[0].Latest
+	if len(w.Segments) != 1 || len(w.Bad) > 0 || low >= w.Window.Latest {
+		return
+	}
+	a.state.takeBacklog(span{low + 1, w.Window.Latest})
+	a.state.Width = max(a.state.Width/2, 1)
+	a.state.CatchUp = nil
+	own := windowBucket(w)
+	if w.edgeAt == low && low < w.edgeFrom && a.state.Own[own] == 0 {
+		// Of its own ids only those of the second that is left are needed.
+		a.state.IDsSince = max(a.state.IDsSince, w.OwnIDs+1)
+		a.ids.Drop(func(bucket int64) bool { return bucket != own })
+		for _, key := range w.edge {
+			a.ids.Add(ownBucket(low), key)
+		}
+		a.setOwn(ownBucket(low), low)
+	} else {
+		a.keepOwn(w)
+	}
+	a.forget()
+}
+
+// keepOwn notes up to which second the walk's own bucket of ids reaches.
+func (a *audit) keepOwn(w *walk) {
+	if w.OwnIDs > 0 {
+		a.state.IDsSince = max(a.state.IDsSince, w.OwnIDs+1)
+		a.setOwn(windowBucket(w), w.OwnIDs)
+	}
+}
+
+func (a *audit) setOwn(bucket, to int64) {
+	if a.state.Own == nil {
+		a.state.Own = map[int64]int64{}
+	}
+	a.state.Own[bucket] = max(a.state.Own[bucket], to)
 }
 
 // readableSince reports whether anything could be read since the walk began to
@@ -223,23 +265,24 @@ func (a *audit) forget() {
 	}
 	a.state.IDsSince = max(a.state.IDsSince, since)
 	a.ids.Drop(func(bucket int64) bool {
-		first, last := bucket*bucketSeconds, (bucket+1)*bucketSeconds-1
-		if bucket >= 0 && last >= since {
+		covers := span{bucket * bucketSeconds, (bucket+1)*bucketSeconds - 1}
+		if bucket < 0 {
+			covers = span{-1 - bucket, a.state.Own[bucket]}
+		} else if covers.Latest >= since {
 			return true
 		}
-		if bucket < 0 {
-			// What a walk kept for itself another may still meet, below IDsSince.
-			first, last = -1-bucket, a.state.IDsSince-1
-			if slices.ContainsFunc(a.state.Backlog, func(b span) bool { return first <= b.Latest && last >= b.Oldest }) {
-				return true
-			}
+		kept := a.cfg.SweepInterval > 0 && slices.ContainsFunc(a.state.Gaps, func(g gap) bool { return g.meets(covers) }) ||
+			slices.ContainsFunc(a.walks(), func(w *walk) bool { return bucket == windowBucket(w) || w.Window.meets(covers) }) ||
+			bucket < 0 && slices.ContainsFunc(a.state.Backlog, covers.meets)
+		if !kept {
+			delete(a.state.Own, bucket)
 		}
-		return slices.ContainsFunc(a.walks(), func(w *walk) bool {
-			return bucket == windowBucket(w) || first <= w.Window.Latest && last >= w.Window.Oldest
-		})
+		return kept
 	})
 }
 
 // windowBucket is where a walk keeps the ids that no other one needs: they go
 // with its window. Buckets of an hour are not negative.
-func windowBucket(w *walk) int64 { return -1 - w.Window.Oldest }
+func windowBucket(w *walk) int64 { return ownBucket(w.Window.Oldest) }
+
+func ownBucket(from int64) int64 { return -1 - from }

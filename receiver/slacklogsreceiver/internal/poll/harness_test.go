@@ -345,7 +345,7 @@ func (w *world) describe(uid string) string {
 func (w *world) inGap(uid string) bool {
 	for _, e := range w.slack.Shown() {
 		if strings.Contains(string(e.JSON), `"id":"`+uid+`"`) {
-			return w.audit.state.hasGap(span{e.Date, e.Date})
+			return w.audit.state.inGap(span{e.Date, e.Date})
 		}
 	}
 	return false

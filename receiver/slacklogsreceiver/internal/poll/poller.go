@@ -92,7 +92,7 @@ type Poller struct {
 	batch      batch
 	duplicates int64
 
-	attrs      metric.MeasurementOption
+	attrs        metric.MeasurementOption
 	identity     slack.Identity
 	identified   bool
 	identifiedAt time.Time

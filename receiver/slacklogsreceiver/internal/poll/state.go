@@ -4,6 +4,7 @@
 package poll // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/poll"
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
@@ -43,7 +44,9 @@ type auditState struct {
 	// IDsSince is the second from which on the ids of all delivered entries
 	// are kept. Nothing older is read again without them.
 	IDsSince int64            `json:"ids_since"`
-	IDs      checkpoint.Index `json:"ids,omitempty"`
+	IDs      checkpoint.Index `json:"ids"`
+	// Own is up to which second the buckets reach that walks left behind.
+	Own map[int64]int64 `json:"own_ids,omitempty"`
 	// Newest is the date of the newest entry delivered.
 	Newest int64 `json:"newest,omitempty"`
 	// NotBefore is Slack's Retry-After, by the local clock.
@@ -167,12 +170,25 @@ func (s *auditState) closeGaps(read span) (closed int) {
 	return closed
 }
 
-// hasGap reports whether a known gap lies in the range.
-func (s *auditState) hasGap(in span) bool {
-	for _, g := range s.Gaps {
-		if g.Oldest <= in.Latest && g.Latest >= in.Oldest {
-			return true
+// meetsGap reports whether a known gap lies in the range, at least in part.
+func (s *auditState) meetsGap(in span) bool {
+	return slices.ContainsFunc(s.Gaps, func(g gap) bool { return g.meets(in) })
+}
+
+// inGap reports whether all of the range lies in a known gap.
+func (s *auditState) inGap(in span) bool {
+	return slices.ContainsFunc(s.Gaps, func(g gap) bool { return in.within(g.span) })
+}
+
+// joined makes one span of those that touch.
+func joined(spans []span) (all []span) {
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.Oldest, b.Oldest) })
+	for _, s := range spans {
+		if last := len(all) - 1; last >= 0 && s.Oldest <= all[last].Latest+1 {
+			all[last].Latest = max(all[last].Latest, s.Latest)
+			continue
 		}
+		all = append(all, s)
 	}
-	return false
+	return all
 }

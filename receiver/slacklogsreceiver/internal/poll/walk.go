@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
+	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
 )
 
 // A poison answer is given up after so many failures over so much time
@@ -23,6 +24,10 @@ type span struct {
 	Oldest int64 `json:"oldest"`
 	Latest int64 `json:"latest"`
 }
+
+func (s span) meets(o span) bool { return s.Oldest <= o.Latest && o.Oldest <= s.Latest }
+
+func (s span) within(o span) bool { return o.Oldest <= s.Oldest && s.Latest <= o.Latest }
 
 func (s span) valid() bool { return s.Oldest >= 0 && s.Oldest <= s.Latest && s.Latest <= maxSecond }
 
@@ -43,12 +48,16 @@ type walk struct {
 	// Segments are what remains, in the order of reading. There is one, unless
 	// a part of the window can't be read and the rest has to be read around it.
 	Segments []segment `json:"segments"`
-	// Bad are the seconds given up so far.
-	Bad []int64 `json:"bad,omitempty"`
+	// Bad is what was given up so far.
+	Bad []span `json:"bad,omitempty"`
 	// Begun is set once a part of the window was read.
 	Begun bool `json:"begun,omitempty"`
 	// OwnIDs is the newest second whose ids are kept only as long as the walk.
 	OwnIDs int64 `json:"own_ids,omitempty"`
+	// edge are the own ids of the oldest second that was read. They are whole
+	// only below edgeFrom, where this process began to read.
+	edge             []checkpoint.Key
+	edgeAt, edgeFrom int64
 
 	// limit is the page size now: smaller after failures.
 	limit, fullLimit int
@@ -92,16 +101,18 @@ func newWalk(window span, pageSize int, spans ...span) *walk {
 		w.Segments = append(w.Segments, segment{span: s, Top: s.Latest})
 	}
 	w.resume(pageSize)
+	w.edgeFrom++
 	return w
 }
 
 // resume makes a walk that was just made or loaded ready to read.
 func (w *walk) resume(pageSize int) {
 	w.limit, w.fullLimit = pageSize, pageSize
+	w.edgeFrom = w.Segments[0].Latest
 	w.splitting = len(w.Bad) > 0
 	w.beforeSplit = slices.Clone(w.Segments)
-	for _, second := range w.Bad {
-		w.beforeSplit = append(w.beforeSplit, segment{span: span{second, second}, Top: second})
+	for _, b := range w.Bad {
+		w.beforeSplit = append(w.beforeSplit, segment{span: b, Top: b.Latest})
 	}
 	w.restart()
 }
@@ -112,6 +123,11 @@ func (w *walk) valid() bool {
 	}
 	if !w.Window.valid() || len(w.Segments) == 0 {
 		return false
+	}
+	for _, b := range w.Bad {
+		if !b.valid() {
+			return false
+		}
 	}
 	for _, s := range w.Segments {
 		if !s.valid() || s.Top < s.Latest || s.Top > maxSecond {
@@ -207,16 +223,17 @@ func (w *walk) failed(smaller bool) {
 }
 
 // unreadableAnswer notes an answer that could not be parsed. It is asked for
-// again, until it has been so for too long: then the walk reads around it.
-func (w *walk) unreadableAnswer(now time.Time, knownBad bool) {
+// again, until it has been so for too long: then the walk reads around it. That
+// is done at once where a gap is known, and what lies in one is given up whole.
+func (w *walk) unreadableAnswer(now time.Time, meetsGap, inGap bool) {
 	if w.unreadable == 0 {
 		w.failingSince = now
 	}
 	w.unreadable++
 	w.failed(true)
 	lasting := w.unreadable >= poisonFailures && now.Sub(w.failingSince) >= poisonTime
-	if w.splitting || knownBad || lasting {
-		w.split(now)
+	if w.splitting || meetsGap || lasting {
+		w.split(now, inGap)
 	}
 }
 
@@ -235,13 +252,18 @@ func (w *walk) staleCursor() bool {
 
 // split halves the segment that can't be read, down to one second, which is
 // given up after a few tries. The newer half comes first.
-func (w *walk) split(now time.Time) {
+func (w *walk) split(now time.Time, inGap bool) {
 	if !w.splitting {
 		w.splitting, w.splitSince, w.read = true, now, false
 		w.beforeSplit = slices.Clone(w.Segments)
 		w.limit, w.tries = w.fullLimit, 0
 	}
 	s := w.Segments[0]
+	if inGap {
+		w.Bad = append(w.Bad, s.span)
+		w.endSegment()
+		return
+	}
 	if s.Oldest < s.Latest {
 		middle := s.Oldest + (s.Latest-s.Oldest)/2
 		w.Segments = slices.Insert(w.Segments, 1, segment{span: span{s.Oldest, middle}, Top: middle})
@@ -255,7 +277,7 @@ func (w *walk) split(now time.Time) {
 	if w.tries >= poisonTries {
 		w.tries = 0
 		w.limit = w.fullLimit
-		w.Bad = append(w.Bad, s.Oldest)
+		w.Bad = append(w.Bad, s.span)
 		w.endSegment()
 	}
 }
@@ -282,11 +304,12 @@ func (w *walk) outOfRange() {
 	w.restart()
 }
 
-// settle decides what becomes of the seconds given up, once the rest is read.
+// settle decides what becomes of what was given up, once the rest is read.
 // It returns them if they are a gap, and whether the walk is over. They are
 // one only if a part could be read; otherwise Slack was down, and all is asked
-// for again. Each gets a second round, as an outage may have ended meanwhile.
-func (w *walk) settle(readable bool) (gaps []int64, over bool) {
+// for again. What no gap holds yet gets a second round, as an outage may have
+// ended meanwhile.
+func (w *walk) settle(readable bool, known func(span) bool) (gaps []span, over bool) {
 	bad := w.Bad
 	switch {
 	case len(bad) == 0:
@@ -296,9 +319,16 @@ func (w *walk) settle(readable bool) (gaps []int64, over bool) {
 		w.splitting, w.secondRound, w.unreadable, w.limit = false, false, 0, w.fullLimit
 	case !w.secondRound:
 		w.secondRound = true
-		for _, second := range bad {
-			w.Segments = append(w.Segments, segment{span: span{second, second}, Top: second})
+		w.Bad = nil
+		for _, b := range bad {
+			if known(b) {
+				w.Bad = append(w.Bad, b)
+				continue
+			}
+			w.Segments = append(w.Segments, segment{span: b, Top: b.Latest})
 		}
+		w.restart()
+		return nil, w.done()
 	default:
 		return bad, true
 	}
