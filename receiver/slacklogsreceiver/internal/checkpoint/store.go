@@ -20,6 +20,9 @@ import (
 // Version is written into each document. A higher one is from a newer receiver.
 const Version = 1
 
+// begunSuffix marks that a document was once saved.
+const begunSuffix = ".begun"
+
 // ErrClosed is returned after Close: a poller that outlived the shutdown may
 // not write any more.
 var ErrClosed = errors.New("the storage is closed")
@@ -55,15 +58,20 @@ func Open(ctx context.Context, host component.Host, id *component.ID, receiver c
 }
 
 // Load reads the document under key into doc and reports whether there is one.
-// A document that can't be used is an error: starting afresh in silence would
-// lose or repeat what it stands for (promise 8).
-func (s *Store) Load(ctx context.Context, key string, doc any) (bool, error) {
+// A document that can't be used, or lacks one of the members named, is an
+// error: starting afresh in silence would lose or repeat what it stands for
+// (promise 8).
+func (s *Store) Load(ctx context.Context, key string, doc any, members ...string) (bool, error) {
 	data, err := s.client.Get(ctx, key)
 	if err != nil {
 		return false, s.broken(key, fmt.Sprintf("can't be read: %v", err))
 	}
 	// Some storages return an empty value where there was none.
 	if len(data) == 0 {
+		begun, err := s.client.Get(ctx, key+begunSuffix)
+		if err != nil || len(begun) > 0 {
+			return false, s.broken(key, "is gone")
+		}
 		return false, nil
 	}
 	var head struct {
@@ -79,7 +87,23 @@ func (s *Store) Load(ctx context.Context, key string, doc any) (bool, error) {
 	if err := json.Unmarshal(data, doc); err != nil {
 		return false, s.broken(key, "has parts of the wrong type")
 	}
+	var parts map[string]json.RawMessage
+	_ = json.Unmarshal(data, &parts)
+	for _, name := range members {
+		if _, ok := parts[name]; !ok {
+			return false, s.broken(key, "lacks a part")
+		}
+	}
 	return true, nil
+}
+
+// Begin saves the first document under key, and a mark that there is one, so
+// that its loss is noticed.
+func (s *Store) Begin(ctx context.Context, key string, doc any) error {
+	if err := s.Save(ctx, key, doc, nil); err != nil {
+		return err
+	}
+	return s.client.Set(ctx, key+begunSuffix, []byte{Version})
 }
 
 // Invalid is the error for a document whose parts contradict each other.

@@ -119,7 +119,8 @@ func (a *audit) load(ctx context.Context) error {
 	if !a.cfg.StartTime.IsZero() {
 		setting = "start_time " + a.cfg.StartTime.UTC().Format(time.RFC3339)
 	}
-	found, err := a.set.Store.Load(ctx, auditKey, &a.state)
+	found, err := a.set.Store.Load(ctx, auditKey, &a.state,
+		"start", "anchored", "setting", "high", "whole", "watermark", "ids_since", "ids")
 	if err != nil {
 		return err
 	}
@@ -137,7 +138,8 @@ func (a *audit) load(ctx context.Context) error {
 		a.ids = checkpoint.NewIDs(auditPrefix)
 		// Saved before the first call, so that a first start which never
 		// reaches Slack keeps its start.
-		if err := a.save(ctx); err != nil {
+		a.state.IDs = a.ids.Index()
+		if err := a.set.Store.Begin(ctx, auditKey, &a.state); err != nil {
 			return fmt.Errorf("storage: the first state can't be saved: %w", err)
 		}
 		return nil

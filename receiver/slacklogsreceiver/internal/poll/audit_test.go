@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -86,7 +88,9 @@ func TestPoisonSecondBecomesAGapAndIsAskedForAgain(t *testing.T) {
 			w.slack.Add(entry("bad", bad))
 			w.slack.Poison(bad, bad, slacktest.FaultHTML)
 			require.NoError(t, w.start())
-			w.run(time.Hour)
+			w.run(10 * time.Minute)
+			require.Empty(t, w.audit.state.Gaps, "given up too early")
+			w.run(50 * time.Minute)
 
 			for i := range 3000 {
 				uid := fmt.Sprintf("e%d", i)
@@ -117,6 +121,46 @@ func spans(gaps []gap) (spans []span) {
 		spans = append(spans, g.span)
 	}
 	return spans
+}
+
+// Many seconds that can't be read are one gap, and cost a sweep few calls.
+func TestPoisonMinutes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, slacktest.Options{})
+	w.fill("e", 3000, noon.Add(-8*time.Hour), noon)
+	from := noon.Add(-5 * time.Hour).Unix()
+	w.slack.Poison(from, from+59, slacktest.FaultHTML)
+	for i := range int64(60) {
+		w.slack.Add(entry(fmt.Sprintf("bad%d", i), from+i))
+	}
+	require.NoError(t, w.start())
+	w.run(2 * time.Hour)
+	require.Equal(t, []span{{from, from + 59}}, spans(w.audit.state.Gaps))
+	before := len(w.calls())
+	w.run(6 * time.Hour)
+	require.Less(t, len(w.calls())-before, 6*60+120, "a sweep asks for the gap, not for each of its seconds")
+	w.slack.Unpoison()
+	w.run(7 * time.Hour)
+	w.requireAll("e", 3000)
+	w.requireAll("bad", 60)
+	require.Empty(t, w.audit.state.Gaps)
+}
+
+// What can be read of a gap's seconds comes once, not with each sweep.
+func TestGapDoesNotRepeat(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, slacktest.Options{})
+	w.fill("e", 300, noon.Add(-8*time.Hour), noon)
+	bad := noon.Add(-5 * time.Hour).Unix()
+	for i := range 20 {
+		w.slack.Add(entry(fmt.Sprintf("bad%d", i), bad))
+	}
+	w.slack.Poison(bad, bad, slacktest.FaultTruncated)
+	require.NoError(t, w.start())
+	w.run(5 * 24 * time.Hour)
+	for uid, n := range w.delivered {
+		require.Equal(t, 1, n, uid)
+	}
 }
 
 // An outage that answers with web pages is no gap, however long it lasts.
@@ -520,7 +564,11 @@ func TestStateThatCannotBeUsedFailsTheStart(t *testing.T) {
 		{"garbage", func(d map[string][]byte) { d[auditKey] = []byte("{") }, "is not a state of this receiver"},
 		{"newer", func(d map[string][]byte) { d[auditKey] = []byte(`{"version":99}`) }, "has version 99"},
 		{"wrong types", func(d map[string][]byte) { d[auditKey] = []byte(`{"version":1,"high":"x"}`) }, "wrong type"},
-		{"contradiction", func(d map[string][]byte) { d[auditKey] = []byte(`{"version":1,"start":9,"whole":5,"high":3}`) }, "contradict"},
+		{"contradiction", func(d map[string][]byte) {
+			d[auditKey] = []byte(`{"version":1,"start":9,"whole":5,"high":3,"watermark":1,"anchored":true,"setting":"","ids_since":0,"ids":{}}`)
+		}, "contradict"},
+		{"a part is missing", func(d map[string][]byte) { d[auditKey] = []byte(`{"version":1,"start":9,"whole":9,"high":9}`) }, "lacks a part"},
+		{"the document is missing", func(d map[string][]byte) { delete(d, auditKey) }, "is gone"},
 		{"missing ids", func(d map[string][]byte) {
 			for key := range d {
 				if strings.HasPrefix(key, auditPrefix) {
@@ -552,7 +600,7 @@ func FuzzState(f *testing.F) {
 	f.Add(w.disk[auditKey])
 	w.run(7 * time.Hour)
 	f.Add(w.disk[auditKey])
-	f.Add([]byte(`{"version":1,"start":1,"whole":1,"high":1,"backlog":[{"oldest":1,"latest":9}],"catch_up":{"window":{"oldest":1,"latest":9},"segments":[{"oldest":1,"latest":5,"top":9}],"bad":[{"oldest":7,"latest":7}]}}`))
+	f.Add([]byte(`{"version":1,"start":1,"whole":1,"high":1,"watermark":1,"anchored":true,"setting":"","ids_since":1,"ids":{},"backlog":[{"oldest":1,"latest":9}],"catch_up":{"window":{"oldest":1,"latest":9},"segments":[{"oldest":1,"latest":5,"top":9}],"bad":[{"oldest":7,"latest":7}]}}`))
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		w := newWorld(t, slacktest.Options{})
 		w.cfg.RequestsPerMinute = 6000
@@ -566,4 +614,115 @@ func FuzzState(f *testing.F) {
 			t.Fatalf("the state contradicts itself: %s", saved)
 		}
 	})
+}
+
+// Dates that do not fit, once, change nothing; the time goes on.
+func TestDateGoneAstray(t *testing.T) {
+	t.Parallel()
+	for _, by := range []time.Duration{-365 * 24 * time.Hour, -24 * time.Hour, 24 * time.Hour, 365 * 24 * time.Hour} {
+		for _, at := range []int{1, 2, 50} {
+			t.Run(fmt.Sprintf("%s_at_call_%d", by, at), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, slacktest.Options{})
+				w.fill("e", 600, noon.Add(-time.Hour), noon.Add(10*time.Hour))
+				n := 0
+				w.onAnswer = func(header http.Header) {
+					if n++; n == at {
+						header.Set("Date", w.now.Add(by).UTC().Format(http.TimeFormat))
+					}
+				}
+				require.NoError(t, w.start())
+				w.run(10*time.Hour + 2*time.Minute)
+				w.requireAll("e", 600)
+				require.LessOrEqual(t, w.audit.state.LastSweep, w.now.Unix())
+				require.LessOrEqual(t, w.audit.state.High, w.now.Unix())
+			})
+		}
+	}
+}
+
+// A range that Slack does not have yet is not taken for empty.
+func TestFutureRangeIsNotEmpty(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, slacktest.Options{RejectFuture: true})
+	w.cfg.SweepInterval = 0
+	w.fill("e", 1000, noon.Add(-time.Hour), noon.Add(5*time.Hour))
+	// The servers that answer are behind the one that tells the time.
+	w.onAnswer = func(header http.Header) {
+		header.Set("Date", w.now.Add(10*time.Second).UTC().Format(http.TimeFormat))
+	}
+	require.NoError(t, w.start())
+	w.run(5*time.Hour + 5*time.Minute)
+	w.requireAll("e", 1000)
+}
+
+// Windows over quiet years may meet a busy one: it is read in parts.
+func TestLargeWindowIsCut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, slacktest.Options{})
+	w.cfg.StartTime, w.cfg.RequestsPerMinute = noon.AddDate(-6, 0, 0), 600
+	w.fill("e", 40_000, noon.AddDate(-1, 0, 0), noon)
+	require.NoError(t, w.start())
+	most := 0
+	for range 60 {
+		w.run(10 * time.Second)
+		most = max(most, w.audit.ids.Len())
+	}
+	w.requireAll("e", 40_000)
+	require.Less(t, most, 100*(manyPages+2)+1000)
+}
+
+// A walk whose cursor Slack refuses in some other way goes on without it.
+func TestRefusedCursor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, slacktest.Options{})
+	w.fill("e", 3000, noon.Add(-20*time.Hour), noon)
+	refused := ""
+	w.onRequest = func(r *http.Request) *http.Response {
+		cursor := r.URL.Query().Get("cursor")
+		if refused == "" && cursor != "" {
+			refused = cursor
+		}
+		if cursor == "" || cursor != refused {
+			return nil
+		}
+		return &http.Response{StatusCode: http.StatusBadRequest, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"ok":false,"error":"invalid_arguments"}`)), Request: r}
+	}
+	require.NoError(t, w.start())
+	w.run(3 * time.Hour)
+	w.requireAll("e", 3000)
+	require.LessOrEqual(t, len(w.status), 2, "one trouble is reported once")
+}
+
+func TestBatchStaysSmall(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, slacktest.Options{})
+	w.cfg.PageSize = 1000
+	for i := range 100 {
+		w.slack.Add(slacktest.Entry{Date: noon.Unix() - 60, JSON: fmt.Appendf(nil, `{"id":"e%d","date_create":%d,"x":%q}`, i, noon.Unix()-60, strings.Repeat("x", 50_000))})
+	}
+	require.NoError(t, w.start())
+	w.run(5 * time.Minute)
+	w.requireAll("e", 100)
+	for _, n := range w.batches {
+		require.LessOrEqual(t, n, maxBatchBytes/50_000+1)
+	}
+}
+
+// Where the order is not Slack's promise, a break must not skip anything.
+func TestWalkOutOfOrder(t *testing.T) {
+	t.Parallel()
+	w := newWalk(span{100, 200}, 10)
+	for _, second := range []int64{190, 150, 170} {
+		require.True(t, w.covers(second))
+		w.pass(second)
+		w.accepted()
+	}
+	w.restart()
+	require.Equal(t, int64(200), w.query().Latest)
+	w.pass(180)
+	w.accepted()
+	w.restart()
+	require.Equal(t, int64(180), w.query().Latest)
+	require.False(t, w.covers(181))
 }

@@ -63,6 +63,9 @@ type world struct {
 	// onConsume decides what the pipeline answers.
 	onConsume func(uids []string) error
 	onCall    func()
+	// onRequest may answer in Slack's place, onAnswer change what it answers.
+	onRequest func(r *http.Request) *http.Response
+	onAnswer  func(header http.Header)
 
 	// delivered counts what the backend accepted, by uid.
 	delivered map[string]int
@@ -151,7 +154,16 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
-	return w.slack.Transport().RoundTrip(r)
+	if w.onRequest != nil {
+		if answer := w.onRequest(r); answer != nil {
+			return answer, nil
+		}
+	}
+	answer, err := w.slack.Transport().RoundTrip(r)
+	if err == nil && w.onAnswer != nil {
+		w.onAnswer(answer.Header)
+	}
+	return answer, err
 }
 
 // The storage client; a Batch is applied whole or not at all, as a file
