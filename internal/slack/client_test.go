@@ -789,7 +789,7 @@ func TestNowWithoutDate(t *testing.T) {
 // captive portal may have any date.
 func TestNowIgnoresTheDateOfOthers(t *testing.T) {
 	t.Parallel()
-	portal := startTime.Add(1000 * time.Hour).UTC().Format(http.TimeFormat)
+	portal := startTime.Add(40 * time.Minute).UTC().Format(http.TimeFormat)
 	for _, tt := range []struct {
 		name   string
 		status int
@@ -817,6 +817,40 @@ func TestNowIgnoresTheDateOfOthers(t *testing.T) {
 			assert.Equal(t, tt.slack, known)
 		})
 	}
+}
+
+// A date that does not fit is believed once the next one fits it.
+func TestNowDoubtsADateThatDoesNotFit(t *testing.T) {
+	t.Parallel()
+	local := &testClock{now: startTime}
+	ahead := 1000 * time.Hour
+	s, client, _, _ := newFake(slacktest.Options{Now: func() time.Time { return local.now.Add(ahead) }})
+	client.set.Clock = local
+	ask := func() {
+		_, err := client.AuthTest(t.Context())
+		require.NoError(t, err)
+	}
+	ask()
+	_, known := client.Now()
+	assert.False(t, known)
+	assert.True(t, client.Unsure())
+	ask()
+	now, known := client.Now()
+	assert.True(t, known)
+	assert.False(t, client.Unsure())
+	assert.Equal(t, startTime.Add(ahead).Unix(), now.Unix())
+
+	// Later, too: one astray is left out, two that fit each other are not.
+	for _, astray := range []time.Duration{0, -24 * time.Hour, 24 * time.Hour} {
+		ahead = astray
+		ask()
+		now, _ := client.Now()
+		assert.Equal(t, startTime.Add(1000*time.Hour).Unix(), now.Unix(), astray)
+	}
+	ask()
+	now, _ = client.Now()
+	assert.Equal(t, startTime.Add(24*time.Hour).Unix(), now.Unix())
+	assert.NotZero(t, s.CallCount())
 }
 
 // documented are the codes of docs.slack.dev that can come from the calls used.

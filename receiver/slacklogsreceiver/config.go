@@ -184,8 +184,10 @@ func (c *Config) auditEndpoint() string {
 func checkEndpoint(key, address, example string) error {
 	u, err := url.Parse(address)
 	switch {
-	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+	case err != nil || u.Host == "":
 		return fmt.Errorf("%s: %q is not a base address such as %s", key, redacted(address), example)
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return fmt.Errorf("%s: comes with a user, a query or a fragment; give the bare address, such as %s", key, example)
 	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u.Hostname()):
 		return nil
 	default:
