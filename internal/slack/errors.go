@@ -66,6 +66,11 @@ func newError(method, code, detail string) *Error {
 	return e
 }
 
+// EndlessPages is the error for pages that go on and on without an entry.
+func EndlessPages(method string) error {
+	return newError(method, CodeUnreadable, "pages without end and without entries")
+}
+
 // StuckCursor is the error for a cursor that leads back to its own page.
 func StuckCursor(method string) error {
 	return newError(method, "invalid_cursor", "the cursor does not move on")

@@ -44,6 +44,8 @@ const (
 	daySeconds    = 24 * 3600
 	// maxBadUnread ends the search for a readable part: Slack is down.
 	maxBadUnread = 16
+	// maxEmptyPages in a row are no way to read a window.
+	maxEmptyPages = 100
 )
 
 // AuditSettings are those of the audit logs section.

@@ -38,6 +38,10 @@ func (a *audit) read(ctx context.Context, w *walk) error {
 		}
 	}
 	w.succeeded(next)
+	if w.empty >= maxEmptyPages {
+		w.empty = 0
+		return a.failed(ctx, w, slack.EndlessPages("audit.logs"))
+	}
 	switch {
 	case w.done():
 		a.finishWalk(w)
@@ -60,24 +64,29 @@ func (a *audit) failed(ctx context.Context, w *walk, err error) error {
 		clear(a.pending)
 		w.restart()
 		return err
-	case failed.Class == slack.StaleCursor && w.cursor != "":
-		if !w.staleCursor() {
-			w.err, w.retryAt = err, local.Add(walkPause(w.failures))
-		}
+	case ctx.Err() != nil, failed.RetryAfter > 0:
+		return err
+	case failed.Class == slack.StaleCursor && w.cursor != "" && w.staleCursor():
 		return nil
-	case failed.Class == slack.Unreadable:
-		a.unreadable(w, err, local)
+	case failed.Class == slack.StaleCursor && w.limit < maxPage:
+		w.err, w.retryAt = err, local.Add(walkPause(w.failures))
+		return nil
+	case failed.Class == slack.BadRange && w == a.state.Tail && w.failures < 2:
+		// The server that answers may be a little behind the one that told the time.
+		w.failed(false)
+		w.retryAt = local.Add(walkPause(w.failures))
+		return nil
+	case failed.Class == slack.StaleCursor, failed.Class == slack.Unreadable, failed.Class == slack.Heals:
+		a.stuck(w, failed, local)
 	case failed.Class == slack.BadRange && w != a.state.Tail && w.latest < a.now().Unix()-longPast:
 		if !a.rangeLogged {
 			a.rangeLogged = true
 			a.set.Logger.Warn("Slack's audit logs do not reach back to the start; what lies before their beginning is taken as empty", zap.Error(err))
 		}
 		w.outOfRange()
-	case failed.Class == slack.Throttled:
-		return err
 	default:
 		// It stays this walk's trouble until the walk goes on, whatever others do.
-		w.failed(failed.Class == slack.Heals)
+		w.failed(false)
 		w.err, w.retryAt = err, local.Add(walkPause(w.failures))
 		return err
 	}
@@ -88,11 +97,14 @@ func (a *audit) failed(ctx context.Context, w *walk, err error) error {
 	return nil
 }
 
-// unreadable takes an answer that could not be parsed (promise 7).
-func (a *audit) unreadable(w *walk, err error, local time.Time) {
-	w.err, w.retryAt = err, local.Add(walkPause(w.failures+1))
+// stuck takes a failure that may be the page's own, so that one bad page does
+// not stall what lies behind it (promise 7). An answer that can't be parsed is;
+// an error of Slack or the network only if other pages can be read meanwhile.
+func (a *audit) stuck(w *walk, failed *slack.Error, local time.Time) {
+	w.err, w.retryAt = failed, local.Add(walkPause(w.failures+1))
 	at := w.Segments[0].span
-	w.unreadableAnswer(local, a.state.meetsGap(at), a.state.inGap(at))
+	alone := failed.Class == slack.Unreadable || a.lastRead.After(w.failingSince)
+	w.stuck(local, failed.Class != slack.StaleCursor, alone, a.state.meetsGap(at), a.state.inGap(at))
 	switch {
 	case !w.splitting:
 	case len(w.Bad) >= maxBadUnread && !a.readableSince(w):
@@ -115,6 +127,10 @@ func (a *audit) readAuditPage(ctx context.Context, w *walk, page *slack.Page) (s
 		a.remember(ctx, w, dropped)
 		w.accepted()
 	})
+	w.empty++
+	if read > 0 {
+		w.empty = 0
+	}
 	if read > 0 && older == read {
 		// The walk has left its window, whatever the cursor says.
 		next = ""

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -725,4 +726,69 @@ func TestWalkOutOfOrder(t *testing.T) {
 	w.restart()
 	require.Equal(t, int64(180), w.query().Latest)
 	require.False(t, w.covers(181))
+}
+
+// A page that always fails stalls neither what lies behind it nor the sweeps.
+func TestPageThatAlwaysFails(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []slacktest.Fault{slacktest.FaultInternal, slacktest.FaultFatalError, slacktest.FaultReset, slacktest.FaultEndless} {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, slacktest.Options{})
+			w.fill("e", 1000, noon.Add(-8*time.Hour), noon)
+			bad := noon.Add(-5 * time.Hour).Unix()
+			w.slack.Add(entry("bad", bad))
+			w.slack.Poison(bad, bad, kind)
+			require.NoError(t, w.start())
+			w.run(2 * time.Hour)
+			require.Len(t, w.audit.state.Gaps, 1)
+			require.Empty(t, w.audit.state.Backlog)
+			w.slack.Unpoison()
+			w.run(7 * time.Hour)
+			w.requireAll("e", 1000)
+			require.Equal(t, 1, w.delivered["bad"])
+			require.Empty(t, w.audit.state.Gaps)
+		})
+	}
+}
+
+// Slack down is no gap, whatever it answers.
+func TestOutageIsNoGap(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, slacktest.Options{})
+	w.fill("e", 1000, noon.Add(-8*time.Hour), noon.Add(10*time.Hour))
+	w.at(noon.Add(30*time.Second), func() { w.slack.Down(true) })
+	w.at(noon.Add(5*time.Hour), func() { w.slack.Down(false) })
+	require.NoError(t, w.start())
+	w.run(10*time.Hour + 2*time.Minute)
+	w.requireAll("e", 1000)
+	require.Empty(t, w.audit.state.Gaps)
+	require.Zero(t, w.logs.FilterMessageSnippet("left out").Len())
+}
+
+// Empty pages with ever new cursors are no way to read a window.
+func TestEmptyPagesWithoutEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, slacktest.Options{})
+	w.fill("e", 500, noon.Add(-8*time.Hour), noon.Add(3*time.Hour))
+	from := noon.Add(-5 * time.Hour).Unix()
+	n := 0
+	w.onRequest = func(r *http.Request) *http.Response {
+		q := r.URL.Query()
+		oldest, _ := strconv.ParseInt(q.Get("oldest"), 10, 64)
+		latest, _ := strconv.ParseInt(q.Get("latest"), 10, 64)
+		if oldest > from || latest < from {
+			return nil
+		}
+		n++
+		return &http.Response{
+			StatusCode: http.StatusOK, Header: http.Header{}, Request: r,
+			Body: io.NopCloser(strings.NewReader(fmt.Sprintf(`{"entries":[],"response_metadata":{"next_cursor":"c%d"}}`, n))),
+		}
+	}
+	require.NoError(t, w.start())
+	w.run(30 * time.Hour)
+	require.Empty(t, w.audit.state.Backlog)
+	require.Len(t, w.audit.state.Gaps, 1)
+	require.True(t, w.audit.state.Gaps[0].Oldest <= from && from <= w.audit.state.Gaps[0].Latest)
 }

@@ -15,7 +15,7 @@ import (
 
 // tailSeconds is how much of the newest is read first.
 func (a *audit) tailSeconds() int64 {
-	return max(1, int64(max(a.cfg.Overlap, a.cfg.PollInterval).Seconds()))
+	return int64(max(a.cfg.Overlap, a.cfg.PollInterval, shortTail).Seconds())
 }
 
 // overlapFrom is the second from which on entries may still come late.

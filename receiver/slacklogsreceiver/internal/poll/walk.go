@@ -75,6 +75,8 @@ type walk struct {
 	// read is set when any segment of the walk was read to its end.
 	read  bool
 	pages int
+	// empty counts the pages since the last one with an entry.
+	empty int
 
 	// err is why the walk does not go on before retryAt.
 	err      error
@@ -222,17 +224,18 @@ func (w *walk) failed(smaller bool) {
 	}
 }
 
-// unreadableAnswer notes an answer that could not be parsed. It is asked for
-// again, until it has been so for too long: then the walk reads around it. That
-// is done at once where a gap is known, and what lies in one is given up whole.
-func (w *walk) unreadableAnswer(now time.Time, meetsGap, inGap bool) {
+// stuck notes a failure that may be the page's own. It is asked for again,
+// until it has failed for too long, and it is this page alone: then the walk
+// reads around it. That is done at once where a gap is known, and what lies in
+// one is given up whole.
+func (w *walk) stuck(now time.Time, smaller, alone, meetsGap, inGap bool) {
 	if w.unreadable == 0 {
 		w.failingSince = now
 	}
 	w.unreadable++
-	w.failed(true)
+	w.failed(smaller)
 	lasting := w.unreadable >= poisonFailures && now.Sub(w.failingSince) >= poisonTime
-	if w.splitting || meetsGap || lasting {
+	if w.splitting || alone && (meetsGap || lasting) {
 		w.split(now, inGap)
 	}
 }
