@@ -40,7 +40,7 @@ test: unit sim fuzz crash ## All tests that a change must pass
 
 .PHONY: unit
 unit: ## Unit tests, with the race detector
-	go test -race ./...
+	go test -race -timeout 20m ./...
 
 .PHONY: sim
 sim: ## Let the poll engine live through SEEDS (300) random bad days; SEED=n repeats one

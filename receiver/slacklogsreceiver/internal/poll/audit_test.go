@@ -731,7 +731,7 @@ func TestWalkOutOfOrder(t *testing.T) {
 // A page that always fails stalls neither what lies behind it nor the sweeps.
 func TestPageThatAlwaysFails(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []slacktest.Fault{slacktest.FaultInternal, slacktest.FaultFatalError, slacktest.FaultReset, slacktest.FaultEndless} {
+	for _, kind := range []slacktest.Fault{slacktest.FaultInternal, slacktest.FaultFatalError, slacktest.FaultReset} {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, slacktest.Options{})
