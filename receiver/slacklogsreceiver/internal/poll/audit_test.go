@@ -792,3 +792,19 @@ func TestEmptyPagesWithoutEnd(t *testing.T) {
 	require.Len(t, w.audit.state.Gaps, 1)
 	require.True(t, w.audit.state.Gaps[0].Oldest <= from && from <= w.audit.state.Gaps[0].Latest)
 }
+
+// A gap that is older than any sweep's window costs each sweep a call or two.
+func TestLastingGapDoesNotStallSweeps(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, slacktest.Options{})
+	w.fill("e", 500, noon.Add(-23*time.Hour), noon)
+	bad := noon.Add(-20 * time.Hour).Unix()
+	w.slack.Add(entry("bad", bad))
+	w.slack.Poison(bad, bad, slacktest.FaultHTML)
+	require.NoError(t, w.start())
+	w.run(48 * time.Hour)
+	before := len(w.calls())
+	w.run(12 * time.Hour)
+	require.Less(t, len(w.calls())-before, 12*60+60)
+	require.Less(t, w.now.Unix()-w.audit.state.LastSweep, int64(7*3600))
+}

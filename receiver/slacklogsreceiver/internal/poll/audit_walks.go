@@ -29,8 +29,16 @@ func (a *audit) openTail(now int64) {
 	if now < a.state.Start {
 		return // It lies in the future; there is nothing to read yet.
 	}
-	// Should Slack's clock step back, what was read last is asked for again, so
-	// that answers keep telling the time.
+	// A date far ahead was believed for a while: what came since was not read,
+	// and to hold on to it would skip that. Records may come twice then.
+	if ahead := a.state.High - now; ahead > 60 && ahead > int64(a.cfg.Overlap.Seconds()) {
+		a.state.High = now
+		a.state.Whole = min(a.state.Whole, now)
+		a.state.Watermark = min(a.state.Watermark, now)
+		a.state.IDsSince = min(a.state.IDsSince, max(a.state.Start, a.rereadFrom()))
+	}
+	// Should Slack's clock step back a little, what was read last is asked for
+	// again, so that answers keep telling the time.
 	now = max(now, a.state.High)
 	window := span{a.overlapFrom(), now}
 	a.steady = a.unbroken
@@ -247,7 +255,8 @@ func (a *audit) rereadFrom() int64 {
 
 // readAgain reports whether another walk than this may read the second again.
 func (a *audit) readAgain(w *walk, second int64) bool {
-	return second >= a.rereadFrom() || slices.ContainsFunc(a.walks(), func(other *walk) bool {
+	return second >= a.rereadFrom() ||
+		w != a.state.CatchUp && slices.ContainsFunc(a.state.Backlog, span{second, second}.meets) || slices.ContainsFunc(a.walks(), func(other *walk) bool {
 		return other != w && other.Window.Oldest <= second && second <= other.Window.Latest
 	})
 }
@@ -255,10 +264,6 @@ func (a *audit) readAgain(w *walk, second int64) bool {
 // forget drops the ids that no window can meet again (promise 5).
 func (a *audit) forget() {
 	since := a.rereadFrom()
-	if len(a.state.Backlog) > 0 {
-		// It begins with an overlap, which was delivered in part.
-		since = min(since, a.state.Backlog[0].Oldest)
-	}
 	if a.state.Tail != nil {
 		// It may have to become backlog.
 		since = min(since, a.state.Tail.Window.Oldest)
@@ -273,7 +278,7 @@ func (a *audit) forget() {
 		}
 		kept := a.cfg.SweepInterval > 0 && slices.ContainsFunc(a.state.Gaps, func(g gap) bool { return g.meets(covers) }) ||
 			slices.ContainsFunc(a.walks(), func(w *walk) bool { return bucket == windowBucket(w) || w.Window.meets(covers) }) ||
-			bucket < 0 && slices.ContainsFunc(a.state.Backlog, covers.meets)
+			slices.ContainsFunc(a.state.Backlog, covers.meets)
 		if !kept {
 			delete(a.state.Own, bucket)
 		}

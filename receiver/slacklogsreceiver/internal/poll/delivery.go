@@ -140,7 +140,8 @@ func (d *delivery) send(ctx context.Context, b *batch) (dropped bool, err error)
 			}
 			wait.Reset()
 		}
-		delay := wait.NextBackOff()
+		// An interval of 0 must not spin.
+		delay := max(wait.NextBackOff(), time.Millisecond)
 		if limit := d.retry.MaxElapsedTime; limit > 0 && d.clock.Now().Add(delay).Sub(started) > limit {
 			return false, errRefused
 		}

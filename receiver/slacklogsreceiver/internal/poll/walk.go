@@ -315,7 +315,8 @@ func (w *walk) outOfRange() {
 func (w *walk) settle(readable bool, known func(span) bool) (gaps []span, over bool) {
 	bad := w.Bad
 	switch {
-	case len(bad) == 0:
+	case !slices.ContainsFunc(bad, func(b span) bool { return !known(b) }):
+		// What a gap holds already has been asked for once more; that is all.
 		return nil, true
 	case !readable:
 		w.Segments = w.beforeSplit
