@@ -18,7 +18,6 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
@@ -129,8 +128,7 @@ func (r *logsReceiver) addPollers(ctx context.Context) error {
 	return nil
 }
 
-// pollerSettings are what the poller of one log type gets. Each has a client
-// of its own, because a client belongs to one goroutine.
+// pollerSettings are what the poller of one log type gets.
 func (r *logsReceiver) pollerSettings(logType string) (poll.Settings, error) {
 	obs, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{
 		ReceiverID: r.set.ID, Transport: "http", ReceiverCreateSettings: r.set,
@@ -141,18 +139,16 @@ func (r *logsReceiver) pollerSettings(logType string) (poll.Settings, error) {
 	scope := pcommon.NewInstrumentationScope()
 	scope.SetName(metadata.ScopeName)
 	scope.SetVersion(r.set.BuildInfo.Version)
-	client := slack.NewClient(slack.Settings{
-		HTTP:          r.http,
-		Token:         string(r.cfg.Token),
-		Endpoint:      strings.TrimRight(r.cfg.Endpoint, "/"),
-		AuditEndpoint: r.cfg.auditEndpoint(),
-		UserAgent:     "slacklogsreceiver/" + r.set.BuildInfo.Version,
-		Clock:         r.clock,
-		Observe:       r.observeCall(logType),
-	})
 	return poll.Settings{
-		ID:                  r.set.ID,
-		Client:              client,
+		ID: r.set.ID,
+		Slack: slack.Settings{
+			HTTP:          r.http,
+			Token:         string(r.cfg.Token),
+			Endpoint:      strings.TrimRight(r.cfg.Endpoint, "/"),
+			AuditEndpoint: r.cfg.auditEndpoint(),
+			UserAgent:     "slacklogsreceiver/" + r.set.BuildInfo.Version,
+			Clock:         r.clock,
+		},
 		Clock:               r.clock,
 		Store:               r.store,
 		Next:                r.next,
@@ -168,27 +164,15 @@ func (r *logsReceiver) pollerSettings(logType string) (poll.Settings, error) {
 	}, nil
 }
 
-func (r *logsReceiver) observeCall(logType string) func(context.Context, string, string, time.Duration) {
-	return func(ctx context.Context, method, errorType string, took time.Duration) {
-		attrs := []attribute.KeyValue{
-			attribute.String("receiver", r.set.ID.String()),
-			attribute.String("log_type", logType),
-			attribute.String("method", method),
-		}
-		if errorType != "" {
-			attrs = append(attrs, attribute.String("error_type", errorType))
-		}
-		r.telemetry.SlacklogsRequestDuration.Record(ctx, took.Seconds(), metric.WithAttributes(attrs...))
-	}
-}
-
 func (r *logsReceiver) registerGauges() error {
 	number := func(value func(poll.Figures) (float64, bool)) metric.Float64Callback {
 		return func(_ context.Context, o metric.Float64Observer) error {
 			for _, p := range r.pollers {
-				if v, ok := value(p.Figures()); ok {
-					o.Observe(v, p.Attributes())
-				}
+				p.Each(func(f poll.Figures, attrs metric.MeasurementOption) {
+					if v, ok := value(f); ok {
+						o.Observe(v, attrs)
+					}
+				})
 			}
 			return nil
 		}
@@ -199,11 +183,13 @@ func (r *logsReceiver) registerGauges() error {
 		r.telemetry.RegisterSlacklogsWatermarkLagCallback(number(func(f poll.Figures) (float64, bool) { return f.WatermarkLag, true })),
 		r.telemetry.RegisterSlacklogsStaleCallback(func(_ context.Context, o metric.Int64Observer) error {
 			for _, p := range r.pollers {
-				stale := int64(0)
-				if p.Figures().Stale {
-					stale = 1
-				}
-				o.Observe(stale, p.Attributes())
+				p.Each(func(f poll.Figures, attrs metric.MeasurementOption) {
+					stale := int64(0)
+					if f.Stale {
+						stale = 1
+					}
+					o.Observe(stale, attrs)
+				})
 			}
 			return nil
 		}),

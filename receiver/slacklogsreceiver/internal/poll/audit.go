@@ -82,7 +82,7 @@ type audit struct {
 	// polled is set once a tail was read to its end, and unbroken unless the
 	// last one was not; steady while the tail follows on such a one, so that
 	// lateness is Slack's.
-	polled, unbroken, steady, stale bool
+	polled, unbroken, steady bool
 	// wholeTail tells whether the tail reads the whole overlap, which took
 	// wholePages the last time, sinceWhole polls ago.
 	wholeTail              bool
@@ -105,14 +105,14 @@ func NewAudit(ctx context.Context, set Settings, cfg AuditSettings) (*Poller, er
 	p := newPoller(set, "audit", cfg.RequestsPerMinute)
 	a := &audit{Poller: p, cfg: cfg, convert: record.New(cfg.Record), pending: map[checkpoint.Key]pendingEntry{}}
 	p.logType = a
-	p.batch.write = func(text []byte, to plog.LogRecordSlice) {
+	p.batch.write = func(_ int, text []byte, to plog.LogRecordSlice) {
 		a.convert.ParseAudit(text)
 		a.convert.AppendAudit(to, set.Clock.Now())
 	}
 	if err := a.load(ctx); err != nil {
 		return nil, err
 	}
-	p.health.update(a.standing(), p.now())
+	a.measure()
 	return p, nil
 }
 
@@ -178,7 +178,7 @@ func (a *audit) identified(id slack.Identity) error {
 		return fmt.Errorf("the token belongs to %s but the saved state to %s; use a token of %s, or a receiver of another name (slacklogs/other) for %s",
 			org, a.state.Org, a.state.Org, org)
 	}
-	a.state.Org = org
+	a.state.Org, a.from.identity = org, id
 	if !a.state.Anchored {
 		ahead := a.set.Clock.Now().Sub(a.now())
 		a.state.begin(a.state.Start - int64(math.Round(ahead.Seconds())))
@@ -207,26 +207,15 @@ func (a *audit) trouble() error {
 	return nil
 }
 
-func (a *audit) standing() standing {
-	now := a.now()
+func (a *audit) measure() {
 	newest := a.state.Newest
 	if newest == 0 {
 		newest = a.state.Start
 	}
-	quiet := now.Sub(time.Unix(newest, 0))
-	judged := a.polled && len(a.state.Backlog) == 0 && a.callErr == nil && a.refusedErr == nil && a.trouble() == nil
-	stale := judged && a.cfg.StaleAfter > 0 && quiet > a.cfg.StaleAfter
-	switch {
-	case stale && !a.stale:
-		a.set.Logger.Warn("Slack shows no new entries though it answers; check the token's installation if the organisation is not just quiet",
-			zap.Duration("since", quiet.Round(time.Second)))
-	case !stale && a.stale && judged:
-		a.set.Logger.Info("New entries arrive again")
-	case !stale && a.stale:
-		a.set.Logger.Info("Whether new entries arrive can't be judged while polls fail or a backlog is read")
-	}
-	a.stale = stale
-	return standing{newest: newest, watermark: a.state.Watermark, polled: a.polled, stale: stale}
+	a.from.update(standing{
+		newest: newest, watermark: a.state.Watermark, polled: a.polled,
+		judged: a.polled && len(a.state.Backlog) == 0 && a.callErr == nil && a.refusedErr == nil && a.trouble() == nil,
+	}, a.cfg.StaleAfter, a.now())
 }
 
 // next chooses the next call. The tail goes first, but backlog and sweep get

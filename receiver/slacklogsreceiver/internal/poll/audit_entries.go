@@ -16,7 +16,7 @@ import (
 
 // read asks for one page of the walk and takes in what came of it.
 func (a *audit) read(ctx context.Context, w *walk) error {
-	page, err := a.set.Client.AuditLogs(ctx, w.query())
+	page, err := a.client.AuditLogs(ctx, w.query())
 	next := ""
 	if err == nil {
 		next, err = a.readAuditPage(ctx, w, page)
@@ -212,15 +212,15 @@ func (a *audit) remember(ctx context.Context, w *walk, dropped bool) {
 				a.state.Newest = max(a.state.Newest, e.date)
 			}
 			if measured {
-				a.set.Telemetry.SlacklogsEventLateness.Record(ctx, max(0, age.Seconds()), a.attrs)
+				a.set.Telemetry.SlacklogsEventLateness.Record(ctx, max(0, age.Seconds()), a.from.attrs)
 			}
 		}
 	}
 	if late > 0 {
-		a.set.Telemetry.SlacklogsEntriesLate.Add(ctx, late, a.attrs)
+		a.set.Telemetry.SlacklogsEntriesLate.Add(ctx, late, a.from.attrs)
 	}
 	if malformed > 0 {
-		a.set.Telemetry.SlacklogsEntriesMalformed.Add(ctx, malformed, a.attrs)
+		a.set.Telemetry.SlacklogsEntriesMalformed.Add(ctx, malformed, a.from.attrs)
 	}
 	clear(a.pending)
 }

@@ -36,8 +36,8 @@ func TestFirstPollReadsTailThenBacklog(t *testing.T) {
 	require.Zero(t, w.delivered["old49"])
 	require.Equal(t, noon.Add(-15*time.Minute).Unix(), mustInt(t, w.calls()[0].Query.Get("oldest")))
 	require.Empty(t, w.slack.Violations())
-	require.Less(t, w.poller.Figures().WatermarkLag, 61.0)
-	require.True(t, w.poller.Figures().Polled)
+	require.Less(t, w.poller.whole.figures().WatermarkLag, 61.0)
+	require.True(t, w.poller.whole.figures().Polled)
 }
 
 // A restart in a backlog goes on where it was and does not begin again.
@@ -100,7 +100,7 @@ func TestPoisonSecondBecomesAGapAndIsAskedForAgain(t *testing.T) {
 				}
 			}
 			require.Equal(t, []span{{bad, bad}}, spans(w.audit.state.Gaps))
-			require.Less(t, w.poller.Figures().WatermarkLag, 61.0, "reading went on behind the gap")
+			require.Less(t, w.poller.whole.figures().WatermarkLag, 61.0, "reading went on behind the gap")
 			require.NoError(t, w.status[len(w.status)-1], "a gap is no lasting failure")
 			require.Equal(t, 1, w.logs.FilterMessageSnippet("can't be read and is left out").Len())
 
@@ -395,7 +395,7 @@ func TestRefusedBatchIsOfferedAgain(t *testing.T) {
 				dropped := w.logs.FilterMessageSnippet("dropped").All()
 				require.NotEmpty(t, dropped)
 				require.Contains(t, fmt.Sprint(dropped[0].ContextMap()["uids"]), "e")
-				require.Less(t, w.poller.Figures().WatermarkLag, 61.0)
+				require.Less(t, w.poller.whole.figures().WatermarkLag, 61.0)
 				return
 			}
 			w.requireAll("e", 250)
@@ -443,7 +443,7 @@ func TestWrongLocalClock(t *testing.T) {
 			for _, c := range w.calls() {
 				require.LessOrEqual(t, mustInt(t, c.Query.Get("latest")), c.Time.Unix(), "never beyond Slack's clock")
 			}
-			require.InDelta(t, 60, w.poller.Figures().EventStaleness, 70)
+			require.InDelta(t, 60, w.poller.whole.figures().EventStaleness, 70)
 		})
 	}
 }
@@ -456,7 +456,7 @@ func TestStale(t *testing.T) {
 	w.at(noon.Add(25*time.Hour), func() { w.slack.Down(true) })
 	w.at(noon.Add(26*time.Hour), func() { w.slack.Down(false) })
 	require.NoError(t, w.start())
-	stale := func() bool { return w.poller.Figures().Stale }
+	stale := func() bool { return w.poller.whole.figures().Stale }
 	w.run(23 * time.Hour)
 	require.False(t, stale())
 	w.run(90 * time.Minute)
@@ -464,10 +464,10 @@ func TestStale(t *testing.T) {
 	require.Equal(t, 1, w.logs.FilterMessageSnippet("shows no new entries").Len())
 	w.run(time.Hour)
 	require.False(t, stale(), "not while polls fail")
-	require.Greater(t, w.poller.Figures().PollStaleness, 1500.0)
+	require.Greater(t, w.poller.whole.figures().PollStaleness, 1500.0)
 	w.run(time.Hour)
 	require.True(t, stale())
-	require.Less(t, w.poller.Figures().PollStaleness, 61.0)
+	require.Less(t, w.poller.whole.figures().PollStaleness, 61.0)
 	w.run(6 * time.Hour)
 	require.False(t, stale())
 	require.NotEmpty(t, w.logs.FilterMessageSnippet("New entries arrive again").All())
@@ -546,7 +546,7 @@ func TestStorageFails(t *testing.T) {
 	}
 	w.run(time.Hour)
 	require.ErrorContains(t, w.status[0], "can't be saved (no space left)")
-	require.Greater(t, w.poller.Figures().PollStaleness, 3000.0, "a page counts once it is saved")
+	require.Greater(t, w.poller.whole.figures().PollStaleness, 3000.0, "a page counts once it is saved")
 	broken = false
 	w.run(time.Hour)
 	require.NoError(t, w.status[len(w.status)-1])

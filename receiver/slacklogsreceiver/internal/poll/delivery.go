@@ -53,8 +53,8 @@ type delivery struct {
 type batch struct {
 	resource pcommon.Resource
 	scope    pcommon.InstrumentationScope
-	// write appends the record of one entry's text.
-	write func(text []byte, to plog.LogRecordSlice)
+	// write appends the record of the i-th entry from its text.
+	write func(i int, text []byte, to plog.LogRecordSlice)
 
 	text []byte
 	ends []int
@@ -102,8 +102,8 @@ func (b *batch) rebuild() {
 	records := b.records()
 	records.EnsureCapacity(len(b.ends))
 	start := 0
-	for _, end := range b.ends {
-		b.write(b.text[start:end], records)
+	for i, end := range b.ends {
+		b.write(i, b.text[start:end], records)
 		start = end
 	}
 }

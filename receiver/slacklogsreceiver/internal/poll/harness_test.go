@@ -264,10 +264,10 @@ func (w *world) start() error {
 	require.NoError(w.t, err)
 	w.poller, err = NewAudit(context.Background(), Settings{
 		ID: component.MustNewID("slacklogs"),
-		Client: slack.NewClient(slack.Settings{
+		Slack: slack.Settings{
 			HTTP: &http.Client{Transport: w}, Token: testToken, Endpoint: "https://slack.example/api",
 			AuditEndpoint: "https://slack.example/audit/v1", UserAgent: "slacklogsreceiver/test", Clock: w,
-		}),
+		},
 		Clock: w, Store: store, Next: next, ObsReport: obs, Format: "slacklogs", Retry: w.retry,
 		Telemetry: builder, Logger: w.logger, ResourceAttributes: metadata.DefaultResourceAttributesConfig(),
 		Scope: pcommon.NewInstrumentationScope(), Status: func(err error) { w.status = append(w.status, err) },

@@ -4,53 +4,125 @@
 package poll // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/poll"
 
 import (
+	"context"
+	"slices"
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
+
 	"github.com/slacklogs/otelcol-slacklogs/internal/clock"
+	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
+	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/metadata"
 )
 
 // futureDate is how far ahead an entry's date may lie and still count for the
 // staleness.
 const futureDate = 5 * time.Minute
 
-// health holds the figures behind the gauges of one log type. The poller
-// writes them; the metric reader asks at any time, also while a consumer
-// blocks the poller.
-type health struct {
-	clock clock.Clock
+// source is where entries come from: the organisation for audit logs, a
+// workspace for the others. Each has its own resource, metrics and figures. The
+// poller writes the figures; the metric reader asks at any time, also while a
+// consumer blocks the poller.
+type source struct {
+	clock    clock.Clock
+	attrs    metric.MeasurementOption
+	logger   *zap.Logger
+	identity slack.Identity
 
 	mu       sync.Mutex
 	lastPage time.Time
 	offset   time.Duration
 	standing standing
+	stale    bool
 }
 
-// standing is where a log type stands, in Unix seconds by Slack's clock.
+// standing is where a source stands, in Unix seconds by Slack's clock.
 type standing struct {
 	// newest is the date of the newest entry delivered, or the start.
 	newest, watermark int64
 	// polled is set once the first poll has ended.
 	polled bool
-	stale  bool
+	// judged is set while polls succeed and no backlog is read, so that it can
+	// be said whether new entries come.
+	judged bool
 }
 
-func newHealth(c clock.Clock) *health { return &health{clock: c, lastPage: c.Now()} }
-
-func (h *health) page() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.lastPage = h.clock.Now()
+// newSource makes the source of a workspace, or of the organisation.
+func (p *Poller) newSource(team string) *source {
+	s := &source{clock: p.set.Clock, attrs: p.attributes(team), logger: p.set.Logger, lastPage: p.set.Clock.Now()}
+	if team != "" {
+		s.logger = s.logger.With(zap.String("team_id", team))
+	}
+	return s
 }
 
-// update notes the standing, and Slack's time now.
-func (h *health) update(s standing, slackNow time.Time) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.standing, h.offset = s, slackNow.Sub(h.clock.Now())
+// attributes are those of all metrics of the log type, or of one workspace.
+func (p *Poller) attributes(team string) metric.MeasurementOption {
+	attrs := []attribute.KeyValue{attribute.String("receiver", p.set.ID.String()), attribute.String("log_type", p.kind)}
+	if team != "" {
+		attrs = append(attrs, attribute.String("team_id", team))
+	}
+	return metric.WithAttributeSet(attribute.NewSet(attrs...))
 }
 
-// Figures are the gauges of one log type; times in seconds.
+// expose makes these sources the ones that the gauges show.
+func (p *Poller) expose(sources ...*source) {
+	p.sourcesMu.Lock()
+	defer p.sourcesMu.Unlock()
+	p.sources = sources
+}
+
+// Each calls yield with the figures and attributes of each source. It may be
+// called from any goroutine.
+func (p *Poller) Each(yield func(Figures, metric.MeasurementOption)) {
+	p.sourcesMu.Lock()
+	sources := slices.Clone(p.sources)
+	p.sourcesMu.Unlock()
+	for _, s := range sources {
+		yield(s.figures(), s.attrs)
+	}
+}
+
+// observe is told of each call to Slack.
+func (p *Poller) observe(ctx context.Context, method, errorType string, took time.Duration) {
+	attrs := []attribute.KeyValue{attribute.String("method", method)}
+	if errorType != "" {
+		attrs = append(attrs, attribute.String("error_type", errorType))
+	}
+	p.set.Telemetry.SlacklogsRequestDuration.Record(ctx, took.Seconds(), p.from.attrs, metric.WithAttributes(attrs...))
+}
+
+// page notes a page that was read, delivered and saved.
+func (s *source) page() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lastPage = s.clock.Now()
+}
+
+// update notes the standing at Slack's time now, and logs when the source
+// falls silent or speaks again.
+func (s *source) update(at standing, staleAfter time.Duration, now time.Time) {
+	quiet := now.Sub(time.Unix(at.newest, 0))
+	stale := at.judged && staleAfter > 0 && quiet > staleAfter
+	switch {
+	case stale && !s.stale:
+		s.logger.Warn("Slack shows no new entries though it answers; check the token's installation if the organisation is not just quiet",
+			zap.Duration("since", quiet.Round(time.Second)))
+	case !stale && s.stale && at.judged:
+		s.logger.Info("New entries arrive again")
+	case !stale && s.stale:
+		s.logger.Info("Whether new entries arrive can't be judged while polls fail or a backlog is read")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.standing, s.stale, s.offset = at, stale, now.Sub(s.clock.Now())
+}
+
+// Figures are the gauges of one source; times in seconds.
 type Figures struct {
 	// Polled tells whether EventStaleness means anything yet.
 	Polled         bool
@@ -60,18 +132,40 @@ type Figures struct {
 	Stale          bool
 }
 
-func (h *health) figures() Figures {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	now := h.clock.Now()
+func (s *source) figures() Figures {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clock.Now()
 	since := func(second int64) float64 {
-		return max(0, now.Add(h.offset).Sub(time.Unix(second, 0)).Seconds())
+		return max(0, now.Add(s.offset).Sub(time.Unix(second, 0)).Seconds())
 	}
 	return Figures{
-		Polled:         h.standing.polled,
-		EventStaleness: since(h.standing.newest),
-		PollStaleness:  max(0, now.Sub(h.lastPage).Seconds()),
-		WatermarkLag:   since(h.standing.watermark),
-		Stale:          h.standing.stale,
+		Polled:         s.standing.polled,
+		EventStaleness: since(s.standing.newest),
+		PollStaleness:  max(0, now.Sub(s.lastPage).Seconds()),
+		WatermarkLag:   since(s.standing.watermark),
+		Stale:          s.stale,
 	}
+}
+
+// resource names the organisation or workspace as Slack does.
+func (p *Poller) resource() pcommon.Resource {
+	id := p.from.identity
+	rb := metadata.NewResourceBuilder(p.set.ResourceAttributes)
+	for _, set := range []struct {
+		value string
+		put   func(string)
+	}{
+		{id.EnterpriseID, rb.SetSlackEnterpriseID},
+		{id.EnterpriseName, rb.SetSlackEnterpriseName},
+		{id.EnterpriseDomain, rb.SetSlackEnterpriseDomain},
+		{id.TeamID, rb.SetSlackTeamID},
+		{id.TeamName, rb.SetSlackTeamName},
+		{id.TeamDomain, rb.SetSlackTeamDomain},
+	} {
+		if set.value != "" {
+			set.put(set.value)
+		}
+	}
+	return rb.Emit()
 }

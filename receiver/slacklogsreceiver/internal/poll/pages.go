@@ -62,6 +62,6 @@ func (p *Poller) deliver(ctx context.Context, accepted func(dropped bool)) error
 
 func (p *Poller) count(ctx context.Context, outcome string, n int64) {
 	if n > 0 {
-		p.set.Telemetry.SlacklogsEntries.Add(ctx, n, p.attrs, metric.WithAttributes(attribute.String("outcome", outcome)))
+		p.set.Telemetry.SlacklogsEntries.Add(ctx, n, p.from.attrs, metric.WithAttributes(attribute.String("outcome", outcome)))
 	}
 }

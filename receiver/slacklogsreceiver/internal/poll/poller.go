@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v7"
@@ -21,8 +22,6 @@ import (
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
 	"github.com/slacklogs/otelcol-slacklogs/internal/clock"
@@ -43,10 +42,10 @@ const (
 type Settings struct {
 	// ID of the receiver; it tells the metrics of two receivers apart.
 	ID component.ID
-	// Client asks Slack; it belongs to this Poller alone.
-	Client *slack.Client
-	Clock  clock.Clock
-	Store  *checkpoint.Store
+	// Slack says how Slack is asked.
+	Slack slack.Settings
+	Clock clock.Clock
+	Store *checkpoint.Store
 
 	Next               consumer.Logs
 	ObsReport          *receiverhelper.ObsReport
@@ -76,8 +75,8 @@ type logType interface {
 	trouble() error
 	// save writes the state.
 	save(ctx context.Context) error
-	// standing is where it stands now.
-	standing() standing
+	// measure brings the figures of its sources up to date.
+	measure()
 }
 
 // Poller runs one log type.
@@ -85,14 +84,20 @@ type Poller struct {
 	set     Settings
 	kind    string
 	logType logType
+	client  *slack.Client
 	budget  *slack.Budget
-	health  *health
 	out     *delivery
+	// whole is the log type itself, and from the source that is asked now.
+	// sources are those that the gauges show.
+	whole, from *source
+
+	sourcesMu sync.Mutex
+	sources   []*source
+
 	// batch is what is on its way; duplicates is how many entries were known.
 	batch      batch
 	duplicates int64
 
-	attrs        metric.MeasurementOption
 	identity     slack.Identity
 	identified   bool
 	identifiedAt time.Time
@@ -110,8 +115,6 @@ func newPoller(set Settings, kind string, requestsPerMinute float64) *Poller {
 		set:    set,
 		kind:   kind,
 		budget: slack.NewBudget(requestsPerMinute, set.Clock.Now()),
-		attrs: metric.WithAttributeSet(attribute.NewSet(
-			attribute.String("receiver", set.ID.String()), attribute.String("log_type", kind))),
 		pause: &backoff.ExponentialBackOff{
 			InitialInterval: firstPause, MaxInterval: refusedPause, Multiplier: 2,
 			RandomizationFactor: set.RandomizationFactor,
@@ -120,7 +123,10 @@ func newPoller(set Settings, kind string, requestsPerMinute float64) *Poller {
 	p.pause.Reset()
 	p.batch.scope = set.Scope
 	p.set.Logger = set.Logger.With(zap.String("log_type", kind))
-	p.health = newHealth(set.Clock)
+	p.whole = p.newSource("")
+	p.from, p.sources = p.whole, []*source{p.whole}
+	set.Slack.Observe = p.observe
+	p.client = slack.NewClient(set.Slack)
 	p.out = &delivery{
 		next: set.Next, obs: set.ObsReport, format: set.Format, retry: set.Retry,
 		clock: set.Clock, logger: p.set.Logger,
@@ -139,7 +145,7 @@ func (p *Poller) Run(ctx context.Context) {
 		before := p.set.Clock.Now()
 		_ = p.set.Clock.Sleep(ctx, wait)
 		if throttled {
-			p.set.Telemetry.SlacklogsThrottledTime.Add(ctx, p.set.Clock.Now().Sub(before).Seconds(), p.attrs)
+			p.set.Telemetry.SlacklogsThrottledTime.Add(ctx, p.set.Clock.Now().Sub(before).Seconds(), p.whole.attrs)
 		}
 	}
 }
@@ -179,11 +185,12 @@ func (p *Poller) step(ctx context.Context) (wait time.Duration, throttled bool) 
 // identify asks whose token it is. The first record needs the name, and state
 // of another organisation must not be touched.
 func (p *Poller) identify(ctx context.Context) error {
-	id, err := p.set.Client.AuthTest(ctx)
+	p.from = p.whole
+	id, err := p.client.AuthTest(ctx)
 	if err != nil {
 		return err
 	}
-	if p.set.Client.Unsure() {
+	if p.client.Unsure() {
 		// Slack's clock and the local one are far apart; a second answer tells
 		// whether the first was right.
 		return nil
@@ -199,7 +206,8 @@ func (p *Poller) identify(ctx context.Context) error {
 // organisation's may have come in its place. That it can't be asked now is no
 // reason to stop.
 func (p *Poller) confirm(ctx context.Context) {
-	id, err := p.set.Client.AuthTest(ctx)
+	p.from = p.whole
+	id, err := p.client.AuthTest(ctx)
 	p.identifiedAt = p.set.Clock.Now()
 	if err == nil && id.Org() != p.identity.Org() {
 		p.identified = false
@@ -242,14 +250,8 @@ func (p *Poller) finish(ctx context.Context, err error) {
 // tell brings status, log and gauges up to date.
 func (p *Poller) tell() {
 	p.report()
-	p.health.update(p.logType.standing(), p.now())
+	p.logType.measure()
 }
-
-// Figures are the health figures now. It may be called from any goroutine.
-func (p *Poller) Figures() Figures { return p.health.figures() }
-
-// Attributes are those of all metrics of this log type.
-func (p *Poller) Attributes() metric.MeasurementOption { return p.attrs }
 
 func (p *Poller) nextPause() time.Duration { return min(p.pause.NextBackOff(), refusedPause) }
 
@@ -303,33 +305,12 @@ func problem(err error) string {
 func (p *Poller) pageRead(ctx context.Context) {
 	p.saveState(ctx)
 	if p.saveErr == nil {
-		p.health.page()
+		p.from.page()
 	}
 }
 
 // now is Slack's time.
 func (p *Poller) now() time.Time {
-	now, _ := p.set.Client.Now()
+	now, _ := p.client.Now()
 	return now
-}
-
-// resource names the organisation or workspace as auth.test does.
-func (p *Poller) resource() pcommon.Resource {
-	rb := metadata.NewResourceBuilder(p.set.ResourceAttributes)
-	for _, set := range []struct {
-		value string
-		put   func(string)
-	}{
-		{p.identity.EnterpriseID, rb.SetSlackEnterpriseID},
-		{p.identity.EnterpriseName, rb.SetSlackEnterpriseName},
-		{p.identity.EnterpriseDomain, rb.SetSlackEnterpriseDomain},
-		{p.identity.TeamID, rb.SetSlackTeamID},
-		{p.identity.TeamName, rb.SetSlackTeamName},
-		{p.identity.TeamDomain, rb.SetSlackTeamDomain},
-	} {
-		if set.value != "" {
-			set.put(set.value)
-		}
-	}
-	return rb.Emit()
 }
