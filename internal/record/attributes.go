@@ -4,6 +4,9 @@
 package record // import "github.com/slacklogs/otelcol-slacklogs/internal/record"
 
 import (
+	"bytes"
+	"net/netip"
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -16,16 +19,19 @@ import (
 type rule uint8
 
 const (
-	asText    rule = iota // an attribute: string or list of strings
-	asSeconds             // an attribute: a time as an integer
-	asBool                // an attribute: a bool
-	asObject              // its members become attributes
-	asDetails             // the same, but only the first maxDetails of them
-	reserved              // no attribute, as the name is kept for ours
+	asText     rule = iota // an attribute: string or list of strings
+	asSeconds              // an attribute: a time as an integer
+	asCount                // an attribute: an integer that is not negative
+	asBool                 // an attribute: a bool
+	asBoolText             // the same, but text will do, and the empty text for none
+	asObject               // its members become attributes
+	asDetails              // the same, but only the first maxDetails of them
+	reserved               // no attribute, as the name is kept for ours
 )
 
 // rules holds every path that is not simply text: the objects, the names that are ours, and, as the one table of
-// types, the booleans and times that Slack documents outside of details.
+// types, the booleans, counts and times that Slack documents outside of details. It is one table for all log types, as
+// their records may meet in one index.
 var rules = map[string]rule{
 	"slack.actor":                 asObject,
 	"slack.actor.user":            asObject,
@@ -49,6 +55,13 @@ var rules = map[string]rule{
 	"slack.entity.huddle.date_start":             asSeconds,
 	"slack.entity.workflow_v2.date_updated":      asSeconds,
 
+	// Of access and integration rows.
+	"slack.count":      asCount,
+	"slack.date":       asSeconds,
+	"slack.date_first": asSeconds,
+	"slack.date_last":  asSeconds,
+	"slack.rss_feed":   asBoolText, // a bool in Slack's documentation, a string in its schema
+
 	"slack.access":           reserved,
 	"slack.audit":            reserved,
 	"slack.details_overflow": reserved,
@@ -62,6 +75,7 @@ var rules = map[string]rule{
 // core are the attributes made of Slack's paths that AttributesCore keeps.
 var core = map[string]bool{
 	"slack.action":      true,
+	"slack.change_type": true,
 	"slack.entity.type": true,
 }
 
@@ -142,10 +156,13 @@ func (c *Converter) visit(f *field, n jsonstream.Node) bool {
 			return false
 		}
 		c.collect(f, n)
-	case asSeconds:
-		v, ok := parseSeconds(n)
+	case asSeconds, asCount:
+		v, ok := parseCount(n)
+		if f.rule == asSeconds {
+			v, ok = parseSeconds(n)
+		}
 		if ok && wanted {
-			c.attrs = append(c.attrs, attribute{name: f.name, form: formInt, num: v})
+			c.addInt(f.name, v)
 		}
 		return ok
 	case asBool:
@@ -153,7 +170,15 @@ func (c *Converter) visit(f *field, n jsonstream.Node) bool {
 			return false
 		}
 		if wanted {
-			c.attrs = append(c.attrs, attribute{name: f.name, form: formBool, truth: isTrue(n)})
+			c.addBool(f.name, isTrue(n))
+		}
+	case asBoolText:
+		text := string(n.Bytes())
+		if text != "true" && text != "false" {
+			return n.Kind() == jsonstream.String && text == ""
+		}
+		if wanted {
+			c.addBool(f.name, text == "true")
 		}
 	case asText:
 		if wanted {
@@ -206,6 +231,68 @@ func (c *Converter) addList(name string, values []string) {
 	if len(values) > 0 {
 		c.attrs = append(c.attrs, attribute{name: name, form: formList, list: values})
 	}
+}
+
+func (c *Converter) addInt(name string, value int64) {
+	c.attrs = append(c.attrs, attribute{name: name, form: formInt, num: value})
+}
+
+func (c *Converter) addBool(name string, value bool) {
+	c.attrs = append(c.attrs, attribute{name: name, form: formBool, truth: value})
+}
+
+// addAddress adds an IP address. Slack also has "redacted" and cut ones in its place.
+func (c *Converter) addAddress(address string) {
+	if ip, err := netip.ParseAddr(address); err == nil && ip.Zone() == "" {
+		c.addStr("client.address", address)
+	}
+}
+
+// addUsers adds the id of every user that the entry speaks of, so that a search for one of them finds it. Some places
+// hold one whatever it looks like.
+func (c *Converter) addUsers(certain ...jsonstream.Node) {
+	c.users.reset()
+	for n := range c.root.Scalars() {
+		b := n.Bytes()
+		switch {
+		case len(b) == 0:
+		case slices.Contains(certain, n), n.Kind() == jsonstream.String && userID(b):
+			c.users.add(n.Str())
+		case n.Kind() == jsonstream.String && (b[0] == '[' || b[0] == '{'):
+			c.addNestedUsers(b)
+		}
+	}
+	c.addList("slack.related.users", c.users.values)
+}
+
+// addNestedUsers looks into a string that holds JSON, as Slack sometimes sends a list of users.
+func (c *Converter) addNestedUsers(text []byte) {
+	nested, err := c.nested.Parse(text)
+	if err != nil {
+		return
+	}
+	for n := range nested.Scalars() {
+		if n.Kind() == jsonstream.String && userID(n.Bytes()) {
+			c.users.add(n.Str())
+		}
+	}
+}
+
+// userID tells whether s looks like a user's id: U or W and then digits and capitals, or one of Slack's placeholders.
+func userID(s []byte) bool {
+	if len(s) < 4 || s[0] != 'U' && s[0] != 'W' {
+		return false
+	}
+	digit := false
+	for _, b := range s {
+		switch {
+		case '0' <= b && b <= '9':
+			digit = true
+		case b < 'A' || 'Z' < b:
+			return false
+		}
+	}
+	return digit || bytes.HasPrefix(s, []byte("USLACK"))
 }
 
 // attribute is one that a record will have. They are counted before the first is written, as a map that grows costs

@@ -5,8 +5,6 @@ package record // import "github.com/slacklogs/otelcol-slacklogs/internal/record
 
 import (
 	"bytes"
-	"encoding/hex"
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -27,7 +25,7 @@ func (c *Converter) ParseAudit(text []byte) Entry {
 	switch {
 	case id.Kind() != jsonstream.String || e.UID == "":
 		e.Key = hash(text)
-		e.UID = hex.EncodeToString(e.Key[:])
+		e.UID = uid(e.Key)
 		c.malformed = true
 	case bytes.Contains(id.Bytes(), []byte("\uFFFD")):
 		e.Key = hash(text) // what was mended could have been another id
@@ -48,18 +46,12 @@ func (c *Converter) ParseAudit(text []byte) Entry {
 // AppendAudit appends the record of the current entry. Only here is seen whether all values fit their fields, so that
 // entries which aren't wanted cost little: malformed tells.
 func (c *Converter) AppendAudit(to plog.LogRecordSlice, observed time.Time) (malformed bool) {
-	c.attrs, c.strs = c.attrs[:0], c.strs[:0]
-	if c.opts.Attributes != AttributesNone {
-		c.addStr("log.record.uid", c.entry.UID)
-		c.addStr("slack.log.type", "audit")
-	}
-	c.collect(&c.audit, c.root)
-	if c.opts.Attributes != AttributesNone {
+	if c.collectAll("audit") {
 		c.addActor()
 		c.addContext()
 		c.addEntity()
 		c.addScopes()
-		c.addUsers()
+		c.addUsers(c.root.Get("actor").Get("user").Get("id"), c.root.Get("entity").Get("user").Get("id"))
 	}
 
 	rec := to.AppendEmpty()
@@ -71,54 +63,6 @@ func (c *Converter) AppendAudit(to plog.LogRecordSlice, observed time.Time) (mal
 	}
 	c.write(rec, observed)
 	return c.malformed
-}
-
-// eventName names a kind of event with Slack's word for it.
-func (c *Converter) eventName(prefix string, n jsonstream.Node) string {
-	word := n.Bytes()
-	if n.Kind() != jsonstream.String || !eventWord(word) {
-		return prefix + "unknown"
-	}
-	name, ok := c.eventNames[string(word)]
-	if !ok {
-		name = prefix + string(word)
-		if len(c.eventNames) < maxRemembered {
-			c.eventNames[string(word)] = name
-		}
-	}
-	return name
-}
-
-// eventWord tells whether Slack's word can stand in an event's name.
-func eventWord(word []byte) bool {
-	for _, b := range word {
-		if !('a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || b == '_' || b == '.') {
-			return false
-		}
-	}
-	return 1 <= len(word) && len(word) <= 100
-}
-
-func isString(n jsonstream.Node, s string) bool {
-	return n.Kind() == jsonstream.String && string(n.Bytes()) == s
-}
-
-// scalar is a scalar's text, and nothing for other values.
-func scalar(n jsonstream.Node) string {
-	if !n.Scalar() {
-		return ""
-	}
-	return n.Str()
-}
-
-// first is the first of some values that says something.
-func first(nodes ...jsonstream.Node) string {
-	for _, n := range nodes {
-		if s := scalar(n); s != "" {
-			return s
-		}
-	}
-	return ""
 }
 
 func (c *Converter) addActor() {
@@ -140,11 +84,7 @@ func (c *Converter) addActor() {
 
 func (c *Converter) addContext() {
 	context := c.root.Get("context")
-	// Slack also has "redacted" and cut addresses in its place.
-	address := scalar(context.Get("ip_address"))
-	if ip, err := netip.ParseAddr(address); err == nil && ip.Zone() == "" {
-		c.addStr("client.address", address)
-	}
+	c.addAddress(scalar(context.Get("ip_address")))
 	c.addSome("user_agent.original", scalar(context.Get("ua")))
 	c.addSome("session.id", scalar(context.Get("session_id")))
 }
@@ -193,52 +133,4 @@ func (c *Converter) addScopes() {
 		}
 	}
 	c.addList("slack.audit.scopes_added", added.values)
-}
-
-// addUsers adds the id of every user that the entry speaks of, so that a search for one of them finds it.
-func (c *Converter) addUsers() {
-	c.users.reset()
-	actor := c.root.Get("actor").Get("user").Get("id")
-	entity := c.root.Get("entity").Get("user").Get("id")
-	for n := range c.root.Scalars() {
-		b := n.Bytes()
-		switch {
-		case len(b) == 0:
-		case n == actor, n == entity, n.Kind() == jsonstream.String && userID(b):
-			c.users.add(n.Str())
-		case n.Kind() == jsonstream.String && (b[0] == '[' || b[0] == '{'):
-			c.addNestedUsers(b)
-		}
-	}
-	c.addList("slack.related.users", c.users.values)
-}
-
-// addNestedUsers looks into a string that holds JSON, as Slack sometimes sends a list of users.
-func (c *Converter) addNestedUsers(text []byte) {
-	nested, err := c.nested.Parse(text)
-	if err != nil {
-		return
-	}
-	for n := range nested.Scalars() {
-		if n.Kind() == jsonstream.String && userID(n.Bytes()) {
-			c.users.add(n.Str())
-		}
-	}
-}
-
-// userID tells whether s looks like a user's id: U or W and then digits and capitals, or one of Slack's placeholders.
-func userID(s []byte) bool {
-	if len(s) < 4 || s[0] != 'U' && s[0] != 'W' {
-		return false
-	}
-	digit := false
-	for _, b := range s {
-		switch {
-		case '0' <= b && b <= '9':
-			digit = true
-		case b < 'A' || 'Z' < b:
-			return false
-		}
-	}
-	return digit || bytes.HasPrefix(s, []byte("USLACK"))
 }

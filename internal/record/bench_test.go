@@ -21,7 +21,7 @@ import (
 // encoding/json and maps. The latter does less: no derived attributes, no identity, no checks.
 func BenchmarkPage(b *testing.B) {
 	const entries = 1000
-	texts := fixtures(b)
+	texts := fixtures(b, "audit")
 	delete(texts, "cut_off")
 	delete(texts, "more_details_than_fit") // not like any other
 	sound := slices.Collect(maps.Values(texts))

@@ -19,9 +19,12 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// fixtures are the made-up entries, by name.
-func fixtures(tb testing.TB) map[string][]byte {
-	files, err := filepath.Glob(filepath.Join("testdata", "audit", "*.json"))
+// logTypes are the three kinds of entries.
+var logTypes = []string{"audit", "access", "integration"}
+
+// fixtures are the made-up entries of a log type, by name.
+func fixtures(tb testing.TB, logType string) map[string][]byte {
+	files, err := filepath.Glob(filepath.Join("testdata", logType, "*.json"))
 	require.NoError(tb, err)
 	require.NotEmpty(tb, files)
 	texts := map[string][]byte{}
@@ -33,25 +36,42 @@ func fixtures(tb testing.TB) map[string][]byte {
 	return texts
 }
 
+// team is the workspace that was asked for.
+const team = "T04BWHARBOR"
+
+// appendRecord makes a record of an entry of this log type; of an access row that is seen again.
+func appendRecord(c *Converter, logType string, text []byte, to plog.LogRecordSlice) (malformed bool) {
+	switch logType {
+	case "access":
+		c.ParseAccess(team, text)
+		return c.AppendAccess(to, observed, Change{Delta: 3, DeltaOK: true})
+	case "integration":
+		c.ParseIntegration(team, text)
+		return c.AppendIntegration(to, observed, c.IntegrationUID(1))
+	}
+	c.ParseAudit(text)
+	return c.AppendAudit(to, observed)
+}
+
 // TestGolden compares each entry's records, with the text as the body and with a map, with what a reader has seen and
 // found right.
 func TestGolden(t *testing.T) {
-	for name, text := range fixtures(t) {
-		t.Run(name, func(t *testing.T) {
-			logs := plog.NewLogs()
-			records := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
-			for _, opts := range []Options{defaults, {Body: BodyMap, Attributes: AttributesCore}} {
-				c := New(opts)
-				c.ParseAudit(text)
-				c.AppendAudit(records, observed)
-			}
-			file := filepath.Join("testdata", "audit", name+".yaml")
-			if *update {
-				require.NoError(t, golden.WriteLogsToFile(file, logs))
-			}
-			want, err := golden.ReadLogs(file)
-			require.NoError(t, err)
-			require.NoError(t, plogtest.CompareLogs(want, logs))
-		})
+	for _, logType := range logTypes {
+		for name, text := range fixtures(t, logType) {
+			t.Run(logType+"/"+name, func(t *testing.T) {
+				logs := plog.NewLogs()
+				records := logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
+				for _, opts := range []Options{defaults, {Body: BodyMap, Attributes: AttributesCore}} {
+					appendRecord(New(opts), logType, text, records)
+				}
+				file := filepath.Join("testdata", logType, name+".yaml")
+				if *update {
+					require.NoError(t, golden.WriteLogsToFile(file, logs))
+				}
+				want, err := golden.ReadLogs(file)
+				require.NoError(t, err)
+				require.NoError(t, plogtest.CompareLogs(want, logs))
+			})
+		}
 	}
 }

@@ -7,7 +7,6 @@ package record // import "github.com/slacklogs/otelcol-slacklogs/internal/record
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -62,13 +61,14 @@ type Converter struct {
 	nested jsonstream.Parser // for JSON inside of strings
 
 	// What stays the same is remembered from entry to entry.
-	audit      field
+	top        field
 	fields     int
-	eventNames map[string]string
+	eventNames map[eventName]string
 
 	// Of the last entry:
 	root      jsonstream.Node // absent if it is no object
 	entry     Entry
+	identity  identity // of an access or integration row
 	malformed bool
 	attrs     []attribute
 	strs      []string // what the lists among attrs hold
@@ -76,12 +76,15 @@ type Converter struct {
 	scratch   []byte
 }
 
+// eventName is what a kind of event is named after.
+type eventName struct{ prefix, word string }
+
 // New makes a Converter.
 func New(opts Options) *Converter {
 	return &Converter{
 		opts:       opts,
-		audit:      field{name: "slack", rule: asObject},
-		eventNames: map[string]string{},
+		top:        field{name: "slack", rule: asObject},
+		eventNames: map[eventName]string{},
 	}
 }
 
@@ -101,7 +104,22 @@ func (c *Converter) parse(text []byte) {
 	c.root = root
 }
 
-// write fills in the parts of a record that are made in the same way for every kind of entry.
+func (c *Converter) isObject() bool { return c.root.Kind() == jsonstream.Object }
+
+// collectAll makes the attributes that every log type's entries have, and those of Slack's paths. It tells whether more
+// are wanted.
+func (c *Converter) collectAll(logType string) (more bool) {
+	c.attrs, c.strs = c.attrs[:0], c.strs[:0]
+	more = c.opts.Attributes != AttributesNone
+	if more {
+		c.addStr("log.record.uid", c.entry.UID)
+		c.addStr("slack.log.type", logType)
+	}
+	c.collect(&c.top, c.root)
+	return more
+}
+
+// write fills in the parts of a record that are made in the same way for every log type.
 func (c *Converter) write(rec plog.LogRecord, observed time.Time) {
 	rec.SetObservedTimestamp(pcommon.NewTimestampFromTime(observed))
 	if c.entry.DateOK {
@@ -118,12 +136,42 @@ func (c *Converter) write(rec plog.LogRecord, observed time.Time) {
 // writeBody leaves no body only where the attributes hold all that it would.
 func (c *Converter) writeBody(body pcommon.Value) {
 	switch {
-	case c.opts.Body == BodyMap && c.root.Kind() == jsonstream.Object:
+	case c.opts.Body == BodyMap && c.isObject():
 		setValue(body, c.root)
 	case c.opts.Body == BodyNone && c.opts.Attributes == AttributesAll && !c.malformed:
 	default:
 		body.SetStr(c.parser.Text())
 	}
+}
+
+// eventName names a kind of event with Slack's word for it.
+func (c *Converter) eventName(prefix string, n jsonstream.Node) string {
+	word := n.Bytes()
+	if n.Kind() != jsonstream.String || !eventWord(word) {
+		return prefix + "unknown"
+	}
+	name, ok := c.eventNames[eventName{prefix, string(word)}]
+	if !ok {
+		name = prefix + string(word)
+		if len(c.eventNames) < maxRemembered {
+			c.eventNames[eventName{prefix, string(word)}] = name
+		}
+	}
+	return name
+}
+
+// eventWord tells whether Slack's word can stand in an event's name.
+func eventWord(word []byte) bool {
+	for _, b := range word {
+		if !('a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || b == '_' || b == '.') {
+			return false
+		}
+	}
+	return 1 <= len(word) && len(word) <= 100
+}
+
+func isString(n jsonstream.Node, s string) bool {
+	return n.Kind() == jsonstream.String && string(n.Bytes()) == s
 }
 
 // setValue copies a JSON value. A number that neither an integer nor a double holds stays text.
@@ -176,17 +224,36 @@ func isTrue(n jsonstream.Node) bool { return string(n.Bytes()) == "true" }
 // maxSeconds is the end of 2261, the last whole year that a timestamp in nanoseconds reaches.
 const maxSeconds = 9214646399
 
-// parseSeconds reads a time that Slack gives in seconds, as a number or as a string of digits.
+// parseSeconds reads a time that Slack gives in seconds.
 func parseSeconds(n jsonstream.Node) (int64, bool) {
+	v, ok := parseCount(n)
+	return v, ok && v <= maxSeconds
+}
+
+// parseCount reads an integer that is not negative, given as a number or as a string of digits.
+func parseCount(n jsonstream.Node) (int64, bool) {
 	if k := n.Kind(); k != jsonstream.Number && k != jsonstream.String {
 		return 0, false
 	}
 	// ParseUint takes no sign, point or exponent.
 	v, err := strconv.ParseUint(string(n.Bytes()), 10, 63)
-	return int64(v), err == nil && v <= maxSeconds
+	return int64(v), err == nil
 }
 
-func hash(text []byte) [16]byte {
-	sum := sha256.Sum256(text)
-	return [16]byte(sum[:])
+// scalar is a scalar's text, and nothing for other values.
+func scalar(n jsonstream.Node) string {
+	if !n.Scalar() {
+		return ""
+	}
+	return n.Str()
+}
+
+// first is the first of some values that says something.
+func first(nodes ...jsonstream.Node) string {
+	for _, n := range nodes {
+		if s := scalar(n); s != "" {
+			return s
+		}
+	}
+	return ""
 }

@@ -440,7 +440,7 @@ func TestOddNamesAreNotRemembered(t *testing.T) {
 	assert.LessOrEqual(t, c.fields, maxRemembered)
 	assert.LessOrEqual(t, len(c.eventNames), maxRemembered)
 	auditWith(c, entry(`"`+strings.Repeat("x", maxRememberedName+1)+`":1`))
-	assert.NotContains(t, c.audit.below, strings.Repeat("x", maxRememberedName+1))
+	assert.NotContains(t, c.top.below, strings.Repeat("x", maxRememberedName+1))
 }
 
 // TestConverterKeepsNothing shows that a record neither depends on the entries before nor changes with those after.
