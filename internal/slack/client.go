@@ -171,16 +171,20 @@ func (c *Client) AuditLogs(ctx context.Context, q AuditQuery) (*Page, error) {
 		values.Set("cursor", q.Cursor)
 	}
 	ans, err := c.call(ctx, "audit.logs", http.MethodGet, c.set.AuditEndpoint+"/logs", values)
-	var refused *Error
-	if q.Cursor != "" && errors.As(err, &refused) && refused.Code == strconv.Itoa(http.StatusBadRequest) {
-		// Slack may refuse without a word; with the same cursor it would do so
-		// for ever.
-		err = newError(refused.Method, "invalid_cursor", "status 400")
-	}
 	if err != nil {
-		return nil, err
+		return nil, refusedCursor(err, q.Cursor)
 	}
 	return &Page{client: c, answer: ans, key: "entries"}, nil
+}
+
+// refusedCursor takes a 400 without a word for the cursor's: with the same one
+// Slack would refuse for ever.
+func refusedCursor(err error, cursor string) error {
+	var refused *Error
+	if cursor != "" && errors.As(err, &refused) && refused.Code == strconv.Itoa(http.StatusBadRequest) {
+		return newError(refused.Method, "invalid_cursor", "status 400")
+	}
+	return err
 }
 
 // Page is an answer that was read whole but not decoded.
@@ -188,6 +192,9 @@ type Page struct {
 	client *Client
 	answer *answer
 	key    string
+	// needsOK refuses an answer that does not say that all is well.
+	needsOK bool
+	paging  Paging
 }
 
 // Date is Slack's time when it gave the answer; zero if it did not say.
@@ -221,6 +228,9 @@ func (p *Page) Each(ctx context.Context, yield func(text []byte) error) (next st
 	if e := p.client.refused(ans, no); e != nil {
 		return "", p.client.failed(ctx, ans, e)
 	}
+	if p.needsOK && no.OK == nil {
+		return "", p.client.failed(ctx, ans, newError(ans.method, CodeUnreadable, "no ok"))
+	}
 	if !list.Found {
 		return "", p.client.failed(ctx, ans, newError(ans.method, CodeUnreadable, "no "+p.key))
 	}
@@ -228,6 +238,7 @@ func (p *Page) Each(ctx context.Context, yield func(text []byte) error) (next st
 	if !ok {
 		return "", p.client.failed(ctx, ans, newError(ans.method, CodeUnreadable, "no cursor can be made out"))
 	}
+	p.paging = readPaging(list.Rest["paging"])
 	p.client.keepTime(ans)
 	p.client.observe(ctx, ans, "")
 	return next, nil

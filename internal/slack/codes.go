@@ -51,6 +51,10 @@ const (
 	CodeTooLarge   = "answer_too_large"
 )
 
+// CodePageLimit is Slack's code for a page beyond the last that a list has by
+// number.
+const CodePageLimit = "over_pagination_limit"
+
 // Code is what is known of one error code.
 type Code struct {
 	Class Class
@@ -61,8 +65,8 @@ type Code struct {
 const (
 	adviceOutage = "Slack is in trouble; the call is repeated until it succeeds."
 	adviceToken  = "Install the app again and put the new user token in place; the receiver takes it without a restart when the token comes from a file."
-	advicePlan   = "Audit logs need an Enterprise plan with the audit logs feature; check the plan, and that the token belongs to the organisation."
-	adviceOwner  = "Audit logs need a user token installed on the organisation by an Org Owner; let an Org Owner install the app."
+	advicePlan   = "Audit logs need an Enterprise plan with the audit logs feature and a token of the organisation, access and integration logs a paid plan; check the plan, and where the app is installed."
+	adviceOwner  = "Audit logs need a user token that an Org Owner made by installing the app on the organisation, access and integration logs one of an Owner or Admin of the workspace; let such a person install the app."
 	adviceFault  = "This is a fault of the receiver or of a proxy in between; please report it with the receiver's version."
 )
 
@@ -84,23 +88,23 @@ var Codes = map[string]Code{
 	"team_added_to_org":   {Heals, "The workspace is being moved into an organisation; wait until Slack has finished."},
 	"org_login_required":  {Heals, "The workspace is being moved into an organisation; wait until Slack has finished."},
 	"rate_limited":        {Throttled, "Slack's limit is used up, by this or by other apps: for audit logs it is the whole organisation's; lower requests_per_minute or stop the other collector."},
-	"ratelimited":         {Throttled, "Slack's limit is used up; lower requests_per_minute or give the apps different tokens."},
+	"ratelimited":         {Throttled, "Slack's limit for this app is used up; lower requests_per_minute or stop the other collector that uses the app."},
 
 	// About the call.
-	"invalid_cursor":        {StaleCursor, "The cursor is too old; the walk starts anew over what remains."},
-	"invalid_range":         {BadRange, "Slack has no audit logs for this time range; set start_time to when audit logs were switched on."},
-	"invalid_action":        {NeedsConfig, adviceFault},
-	"invalid_limit":         {NeedsConfig, "Slack refuses page_size; lower it."},
-	"invalid_team_id":       {NeedsConfig, "Slack knows no workspace of this id; check team_ids."},
-	"over_pagination_limit": {NeedsConfig, adviceFault},
-	"invalid_arguments":     {NeedsConfig, adviceFault},
-	"missing_argument":      {NeedsConfig, adviceFault},
-	"bad_endpoint":          {NeedsConfig, "The address is not one of Slack's; check endpoint and audit_endpoint."},
-	"unknown_method":        {NeedsConfig, "The address is not one of Slack's; check endpoint and audit_endpoint."},
-	"method_not_allowed":    {NeedsConfig, adviceFault},
+	"invalid_cursor":     {StaleCursor, "The cursor is too old; the walk starts anew over what remains."},
+	"invalid_range":      {BadRange, "Slack has no audit logs for this time range; set start_time to when audit logs were switched on."},
+	"invalid_action":     {NeedsConfig, adviceFault},
+	"invalid_limit":      {NeedsConfig, "Slack refuses page_size; lower it."},
+	"invalid_team_id":    {NeedsConfig, "Slack knows no workspace of this id; check team_ids."},
+	CodePageLimit:        {NeedsConfig, "Slack gives no more than 100 pages of a list; raise page_size, so that they reach further."},
+	"invalid_arguments":  {NeedsConfig, adviceFault},
+	"missing_argument":   {NeedsConfig, `A token of the organisation reads access and integration logs by workspace; set team_ids, for example to ["*"].`},
+	"bad_endpoint":       {NeedsConfig, "The address is not one of Slack's; check endpoint and audit_endpoint."},
+	"unknown_method":     {NeedsConfig, "The address is not one of Slack's; check endpoint and audit_endpoint."},
+	"method_not_allowed": {NeedsConfig, adviceFault},
 
 	// Token.
-	"invalid_auth":           {NeedsToken, "Slack does not know the token. " + adviceToken},
+	"invalid_auth":           {NeedsToken, "Slack does not know the token or, for the integration logs of a workspace, its owner is no member there. " + adviceToken},
 	"invalid_authentication": {NeedsToken, "Slack does not accept the token. " + adviceToken},
 	"missing_authentication": {NeedsToken, "No token reached Slack; set token or auth, and look at the proxy."},
 	"not_authed":             {NeedsToken, "No token reached Slack; set token or auth, and look at the proxy."},
@@ -110,11 +114,11 @@ var Codes = map[string]Code{
 	"not_allowed_token_type": {NeedsToken, "A bot token can't read these logs; use the user token (xoxp-…) of the installation."},
 
 	// Scope, person, network.
-	"missing_scope":             {NeedsScope, "The token lacks a scope; add it to the app's user scopes and install the app again."},
+	"missing_scope":             {NeedsScope, "The token lacks a scope (auditlogs:read for audit logs, admin for access and integration logs); add it to the app's user scopes and install the app again."},
 	"user_not_authorized":       {NeedsPerson, adviceOwner},
 	"no_permission":             {NeedsPerson, adviceOwner},
 	"access_denied":             {NeedsPerson, adviceOwner},
-	"team_access_not_granted":   {NeedsPerson, "The app is not approved for this workspace; let an Org Admin add it there."},
+	"team_access_not_granted":   {NeedsPerson, "The app is not approved for this workspace; let an Org Admin add it there, or take the workspace out of team_ids."},
 	"two_factor_setup_required": {NeedsPerson, "The user who installed the app has to set up two-factor authentication."},
 	"enterprise_is_restricted":  {NeedsPerson, "The organisation does not allow this call; ask an Org Owner."},
 	"ekm_access_denied":         {NeedsPerson, "The organisation's key management (EKM) denies access; ask an Org Owner."},
@@ -122,7 +126,7 @@ var Codes = map[string]Code{
 
 	// Plan.
 	"feature_not_enabled": {NeedsPlan, advicePlan},
-	"invalid_workspace":   {NeedsPlan, "The token belongs to a workspace, not to an Enterprise organisation; install the app on the organisation."},
+	"invalid_workspace":   {NeedsPlan, "Audit logs belong to an Enterprise organisation, but the token to a workspace; install the app on the organisation."},
 	"team_not_authorized": {NeedsPlan, advicePlan},
-	"paid_only":           {NeedsPlan, "These logs need a paid Slack plan; check the plan of the workspace that the token belongs to."},
+	"paid_only":           {NeedsPlan, "These logs need a paid Slack plan; check the plan of the workspace."},
 }

@@ -5,9 +5,7 @@ package checkpoint // import "github.com/slacklogs/otelcol-slacklogs/receiver/sl
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 	"maps"
 	"slices"
 
@@ -17,16 +15,7 @@ import (
 // Key is what is kept of one entry's id.
 type Key [16]byte
 
-const (
-	keySize = len(Key{})
-	// A chunk begins with a version and the checksum of its keys.
-	chunkVersion = 1
-	chunkHeader  = 8
-	// openChunk is the size below which the last chunk of a bucket is written
-	// again with the new keys, so that quiet hours don't leave a chunk a minute.
-	openChunk = 128
-	maxChunks = 1 << 20
-)
+const keySize = len(Key{})
 
 // IDs is the set of ids that were delivered, in buckets that are dropped
 // whole. It is saved in chunks that are written once, apart from a small last
@@ -45,13 +34,9 @@ type chunk struct {
 }
 
 type bucket struct {
+	chunked[Key]
+
 	keys map[Key]struct{}
-	// chunks is how many chunks the storage holds.
-	chunks int
-	// open are the keys since the last full chunk; the first `written` of them
-	// are already in the storage's last chunk.
-	open    []Key
-	written int
 }
 
 // Index says which chunks each bucket has in the storage. It stands in the
@@ -133,16 +118,8 @@ func (ids *IDs) Index() Index {
 	return index
 }
 
-func (b *bucket) chunksAfterSave() int {
-	if b.dirty() && b.written == 0 {
-		return b.chunks + 1
-	}
-	return b.chunks
-}
+func (*IDs) prepare(func(*storage.Operation) error) error { return nil }
 
-func (b *bucket) dirty() bool { return len(b.open) > b.written }
-
-// operations is what has to be written before and deleted after the document.
 func (ids *IDs) operations() (writes, deletions []*storage.Operation) {
 	for _, number := range slices.Sorted(maps.Keys(ids.buckets)) {
 		if b := ids.buckets[number]; b.dirty() {
@@ -160,16 +137,10 @@ func (ids *IDs) operations() (writes, deletions []*storage.Operation) {
 	return writes, deletions
 }
 
-// saved notes that the operations have been carried out.
 func (ids *IDs) saved() {
 	for _, b := range ids.buckets {
-		if !b.dirty() {
-			continue
-		}
-		b.chunks = b.chunksAfterSave()
-		b.written = len(b.open)
-		if b.written >= openChunk {
-			b.open, b.written = nil, 0
+		if b.dirty() {
+			b.saved()
 		}
 	}
 	ids.dropped = nil
@@ -187,7 +158,8 @@ func (s *Store) LoadIDs(ctx context.Context, prefix string, index Index) (*IDs, 
 		if chunks < 0 || chunks > maxChunks {
 			return nil, s.broken(prefix, "has an impossible number of parts")
 		}
-		b := &bucket{keys: map[Key]struct{}{}, chunks: chunks}
+		b := &bucket{keys: map[Key]struct{}{}}
+		b.chunks = chunks
 		ids.buckets[number] = b
 		for n := range chunks {
 			name := ids.chunkName(number, n)
@@ -202,8 +174,8 @@ func (s *Store) LoadIDs(ctx context.Context, prefix string, index Index) (*IDs, 
 			for _, key := range keys {
 				b.keys[key] = struct{}{}
 			}
-			if n == chunks-1 && len(keys) < openChunk {
-				b.open, b.written = keys, len(keys)
+			if n == chunks-1 {
+				b.wrote(keys)
 			}
 		}
 	}
@@ -211,24 +183,21 @@ func (s *Store) LoadIDs(ctx context.Context, prefix string, index Index) (*IDs, 
 }
 
 func encodeChunk(keys []Key) []byte {
-	data := make([]byte, chunkHeader, chunkHeader+keySize*len(keys))
+	chunk := newChunk(keySize * len(keys))
 	for i := range keys {
-		data = append(data, keys[i][:]...)
+		chunk = append(chunk, keys[i][:]...)
 	}
-	binary.BigEndian.PutUint32(data, chunkVersion)
-	binary.BigEndian.PutUint32(data[4:], crc32.ChecksumIEEE(data[chunkHeader:]))
-	return data
+	return seal(chunk)
 }
 
-func decodeChunk(data []byte) (keys []Key, ok bool) {
-	if len(data) < chunkHeader+keySize || (len(data)-chunkHeader)%keySize != 0 ||
-		binary.BigEndian.Uint32(data) != chunkVersion ||
-		binary.BigEndian.Uint32(data[4:]) != crc32.ChecksumIEEE(data[chunkHeader:]) {
+func decodeChunk(chunk []byte) (keys []Key, ok bool) {
+	content, ok := unseal(chunk, keySize)
+	if !ok {
 		return nil, false
 	}
-	keys = make([]Key, 0, (len(data)-chunkHeader)/keySize)
-	for rest := data[chunkHeader:]; len(rest) > 0; rest = rest[keySize:] {
-		keys = append(keys, Key(rest[:keySize]))
+	keys = make([]Key, 0, len(content)/keySize)
+	for ; len(content) > 0; content = content[keySize:] {
+		keys = append(keys, Key(content[:keySize]))
 	}
 	return keys, true
 }

@@ -3,7 +3,7 @@
 
 // Package checkpoint keeps what a restart needs in the collector's storage
 // extension: one small versioned document per log type, and append-only chunks
-// of the ids that were delivered.
+// of the ids or rows that were delivered.
 package checkpoint // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
 
 import (
@@ -114,31 +114,34 @@ func (s *Store) broken(key, what string) error {
 		s.name, key, what)
 }
 
-// Save writes doc under key, with the changes of ids, if any, around it:
-// chunks first and deletions last, so that the document never speaks of a
+// Save writes doc under key, with the changes of ids or rows, if any, around
+// it: chunks first and deletions last, so that the document never speaks of a
 // chunk that is not there, also where a batch is not atomic.
-func (s *Store) Save(ctx context.Context, key string, doc any, ids *IDs) error {
+func (s *Store) Save(ctx context.Context, key string, doc any, p parts) error {
 	data, err := json.Marshal(doc)
 	if err != nil {
 		return err
 	}
-	var ops, deletions []*storage.Operation
-	if ids != nil {
-		ops, deletions = ids.operations()
-	}
-	ops = append(ops, storage.SetOperation(key, data))
-	ops = append(ops, deletions...)
-
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.client == nil {
 		return ErrClosed
 	}
+	var ops, deletions []*storage.Operation
+	if p != nil {
+		err := p.prepare(func(op *storage.Operation) error { return s.client.Batch(ctx, op) })
+		if err != nil {
+			return err
+		}
+		ops, deletions = p.operations()
+	}
+	ops = append(ops, storage.SetOperation(key, data))
+	ops = append(ops, deletions...)
 	if err := s.client.Batch(ctx, ops...); err != nil {
 		return err
 	}
-	if ids != nil {
-		ids.saved()
+	if p != nil {
+		p.saved()
 	}
 	return nil
 }

@@ -21,10 +21,11 @@ const (
 
 // document is shaped like a log type's.
 type document struct {
-	Version int    `json:"version"`
-	Org     string `json:"org,omitempty"`
-	Step    int    `json:"step,omitempty"`
-	IDs     Index  `json:"ids,omitempty"`
+	Version int      `json:"version"`
+	Org     string   `json:"org,omitempty"`
+	Step    int      `json:"step,omitempty"`
+	IDs     Index    `json:"ids,omitempty"`
+	Rows    RowIndex `json:"rows"`
 }
 
 func TestOpen(t *testing.T) {
