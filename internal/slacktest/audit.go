@@ -45,10 +45,7 @@ func (s *Server) auditLogs(call Call, who Identity, known, empty bool) answer {
 	from := position{latest, math.MaxInt}
 	if text := call.Query.Get("cursor"); text != "" {
 		c, ok := parseCursor(text)
-		s.cursorsUsed++
-		stale := s.opt.StaleEvery > 0 && s.cursorsUsed%s.opt.StaleEvery == 0
-		aged := s.opt.CursorAge > 0 && call.Time.Sub(c.issued) > s.opt.CursorAge
-		if !ok || stale || aged {
+		if stale := s.refusesCursor(call, c.issued); stale || !ok {
 			return errorAnswer(http.StatusBadRequest, "invalid_cursor")
 		}
 		if c.at.date <= latest {
@@ -56,20 +53,19 @@ func (s *Server) auditLogs(call Call, who Identity, known, empty bool) answer {
 		}
 	}
 
-	s.pages++
-	empty = empty || s.opt.EmptyPages > 0 && s.pages%s.opt.EmptyPages == 0
+	empty = s.emptyPage(call.Path) || empty
 	var page []Entry
 	next, more := from, true
 	if !empty {
 		page, next, more = s.entries.page(from, oldest, int(limit), s.opt.Overshoot, call.Time)
 	}
-	metadata := s.end()
+	metadata := s.end(call.Path)
 	if more {
 		c := cursor{at: next, issued: call.Time, oldest: call.Query.Get("oldest"), latest: call.Query.Get("latest")}
 		metadata = cursorMetadata(c.String())
 	}
 	a := answer{status: http.StatusOK, header: http.Header{"Content-Type": {"application/json; charset=utf-8"}}, entries: page}
-	a.body = appendPage(nil, page, metadata)
+	a.body = append(appendRows(call.Path, page), metadata+"}"...)
 	return a
 }
 
@@ -80,37 +76,54 @@ func (s *Server) outOfRange(call Call, latest int64) bool {
 }
 
 // end goes through the four ways in which Slack says that there is no more.
-func (s *Server) end() string {
+func (s *Server) end(path string) string {
 	forms := [...]string{
 		cursorMetadata(""),
 		`,"response_metadata":{"warnings":[]}`,
 		`,"response_metadata":{}`,
 		``,
 	}
-	s.ends++
-	return forms[(s.ends-1)%len(forms)]
+	w := s.walk(path)
+	w.ends++
+	return forms[(w.ends-1)%len(forms)]
 }
 
 func cursorMetadata(cursor string) string {
 	return `,"response_metadata":` + string(appendJSON(nil, object{{"next_cursor", cursor}}))
 }
 
-func appendPage(dst []byte, page []Entry, metadata string) []byte {
-	size := len(metadata) + 16
-	for _, e := range page {
+// listKeys are the keys that the lists stand under.
+var listKeys = map[string]string{
+	PathAudit: "entries", PathTeams: "teams", PathAccess: "logins", PathIntegration: "logs",
+}
+
+// listStart is how an answer with a list begins. The audit API sends no ok.
+func listStart(path string) string {
+	key := listKeys[path]
+	switch {
+	case path == PathAudit:
+		return `{"entries":[`
+	case key == "":
+		return `{"ok":true,`
+	default:
+		return `{"ok":true,"` + key + `":[`
+	}
+}
+
+// appendRows writes an answer up to the end of its list.
+func appendRows(path string, rows []Entry) []byte {
+	size := 512
+	for _, e := range rows {
 		size += len(e.JSON) + 1
 	}
-	dst = slices.Grow(dst, size)
-	dst = append(dst, `{"entries":[`...)
-	for i, e := range page {
+	dst := append(make([]byte, 0, size), listStart(path)...)
+	for i, e := range rows {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
 		dst = append(dst, e.JSON...)
 	}
-	dst = append(dst, ']')
-	dst = append(dst, metadata...)
-	return append(dst, '}')
+	return append(dst, ']')
 }
 
 // number reads a parameter; a missing one is the default.

@@ -5,6 +5,7 @@ package slacktest // import "github.com/slacklogs/otelcol-slacklogs/internal/sla
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -37,14 +38,44 @@ func (l *callLog) add(r CallRecord, caller string) {
 	if r.RetryAfter > 0 {
 		l.notBefore[key] = r.Time.Add(min(r.RetryAfter, time.Hour)) // to wait longer is asked of nobody
 	}
-	if c, ok := parseCursor(r.Query.Get("cursor")); ok {
+	if c, ok := parseCursor(r.Query.Get("cursor")); ok && r.Path == PathAudit {
 		if oldest, latest := r.Query.Get("oldest"), r.Query.Get("latest"); oldest != c.oldest || latest != c.latest {
 			l.accuse(r, "cursor of oldest=%s latest=%s used with oldest=%s latest=%s", c.oldest, c.latest, oldest, latest)
 		}
 	}
+	l.judgeList(r)
 	l.calls = append(l.calls, r)
 	if l.keep > 0 && len(l.calls) >= 2*l.keep { // dropping half at a time is cheap
 		l.calls = slices.Clone(l.calls[len(l.calls)-l.keep:])
+	}
+}
+
+// judgeList looks at the parameters of the Web API's lists.
+func (l *callLog) judgeList(r CallRecord) {
+	most := map[string]int64{}
+	switch r.Path {
+	case PathAccess:
+		most = map[string]int64{"limit": maxAccessLimit, "count": maxCount, "page": maxPage}
+	case PathIntegration:
+		most = map[string]int64{"count": maxCount, "page": maxPage}
+	case PathTeams:
+		most = map[string]int64{"limit": maxTeamsLimit}
+	default:
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(most)) {
+		if n, ok := number(r.Query.Get(name), 1); !ok || n < 1 || n > most[name] {
+			l.accuse(r, "%s=%s is not 1…%d", name, r.Query.Get(name), most[name])
+		}
+	}
+	cursor := r.Query.Get("cursor")
+	if cursor != "" && r.Query.Has("page") {
+		l.accuse(r, "both cursor and page")
+	}
+	if c, ok := parseListCursor(cursor); ok {
+		if team, before := r.Query.Get("team_id"), r.Query.Get("before"); team != c.asked || before != c.before {
+			l.accuse(r, "cursor of team_id=%s before=%s used with team_id=%s before=%s", c.asked, c.before, team, before)
+		}
 	}
 }
 
@@ -70,7 +101,8 @@ func (s *Server) CallCount() int {
 }
 
 // Violations tells what callers did wrong, one sentence each: calls before the Retry-After of the same path had
-// ended, and cursors that came back without the oldest and latest of the call that gave them.
+// ended, cursors that came back without the oldest and latest, or the team_id and before, of the call that gave them,
+// cursors together with page, and limit, count or page out of their range.
 func (s *Server) Violations() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

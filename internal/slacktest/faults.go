@@ -40,10 +40,10 @@ const (
 	FaultGzipBomb                // 200, a megabyte that unpacks to a gigabyte
 	FaultCorruptGzip             // 200, the compressed body is damaged
 	FaultRedirect                // 302 to another host
-	FaultInvalidCursor           // 400, only for a call that brings a cursor
-	FaultEmptyPage               // 200, no entries but a cursor: honest, goes on with the next call
-	FaultEntriesObject           // 200, entries is an object
-	FaultEntriesMissing          // 200, there are no entries
+	FaultInvalidCursor           // 400 or ok:false, only for a call that brings a cursor
+	FaultEmptyPage               // 200, no entries but a cursor: honest, goes on with the next call; only where there are cursors
+	FaultEntriesObject           // 200, the list is an object
+	FaultEntriesMissing          // 200, there is no list
 	FaultSlow                    // an honest answer that takes its time
 	faultCount
 )
@@ -95,29 +95,40 @@ func Only(hook func(Call) Fault, paths ...string) func(Call) Fault {
 	}
 }
 
-// poison spoils every answer with an entry of these seconds.
+// poison spoils every answer with a row that it is in.
 type poison struct {
-	from, to int64
-	kind     Fault
+	in   func(path string, row Entry) bool
+	kind Fault
 }
 
-// Poison gives every answer that would hold an entry dated from…to this fault, so that only other ranges can be read.
+// Poison gives every answer that would hold an audit entry dated from…to this fault, so that only other ranges can be
+// read.
 func (s *Server) Poison(from, to int64, kind Fault) {
+	s.poison(func(path string, row Entry) bool { return path == PathAudit && from <= row.Date && row.Date <= to }, kind)
+}
+
+// PoisonText gives every answer that would hold a row with this text in its JSON this fault, whatever the log.
+func (s *Server) PoisonText(substring string, kind Fault) {
+	text := []byte(substring)
+	s.poison(func(_ string, row Entry) bool { return bytes.Contains(row.JSON, text) }, kind)
+}
+
+func (s *Server) poison(in func(path string, row Entry) bool, kind Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.poisons = append(s.poisons, poison{from, to, kind})
+	s.poisons = append(s.poisons, poison{in, kind})
 }
 
-// Unpoison makes all ranges readable again.
+// Unpoison makes everything readable again.
 func (s *Server) Unpoison() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.poisons = nil
 }
 
-func (s *Server) poisoned(page []Entry) Fault {
+func (s *Server) poisoned(path string, page []Entry) Fault {
 	for _, p := range s.poisons {
-		if slices.ContainsFunc(page, func(e Entry) bool { return p.from <= e.Date && e.Date <= p.to }) {
+		if slices.ContainsFunc(page, func(e Entry) bool { return p.in(path, e) }) {
 			return p.kind
 		}
 	}
@@ -171,27 +182,42 @@ func (s *Server) faulty(call Call, f Fault) answer {
 		a.header.Set("Location", s.opt.RedirectTo)
 	case FaultInvalidCursor:
 		a = errorAnswer(http.StatusBadRequest, "invalid_cursor")
+		if isWebAPI(call.Path) {
+			a = errorAnswer(http.StatusOK, "invalid_cursor")
+		}
 	case FaultReset, FaultHang:
 		a = plain(0, "", "")
 	case FaultEndless, FaultGzipBomb:
-		a = plain(http.StatusOK, "application/json; charset=utf-8", "")
+		a = plain(http.StatusOK, "application/json; charset=utf-8", listStart(call.Path))
 	}
 	a.fault = f
 	return a
 }
 
 // mangle spoils an honest answer.
-func mangle(a answer, f Fault) answer {
+func mangle(a answer, f Fault, path string) answer {
 	a.fault = f
 	switch f {
 	case FaultTruncated:
 		a.body = a.body[:len(a.body)/2]
 	case FaultEntriesObject:
-		a.body, a.entries = []byte(`{"entries":{"0":{}},"response_metadata":{"next_cursor":""}}`), nil
+		a.body, a.entries = listless(path, object{{"0", object{}}}), nil
 	case FaultEntriesMissing:
-		a.body, a.entries = []byte(`{"response_metadata":{"next_cursor":""}}`), nil
+		a.body, a.entries = listless(path, absent), nil
 	}
 	return a
+}
+
+// listless is an answer with something else in place of its list.
+func listless(path string, value any) []byte {
+	var v object
+	if isWebAPI(path) {
+		v = object{{"ok", true}}
+	}
+	if key := listKeys[path]; key != "" && value != any(absent) {
+		v = append(v, member{key, value})
+	}
+	return appendJSON(nil, append(v, member{"response_metadata", object{{"next_cursor", ""}}}))
 }
 
 func plain(status int, contentType, body string) answer {
@@ -215,15 +241,11 @@ func rateLimited(path string, wait time.Duration) answer {
 	return a
 }
 
-// endlessStart is what an endless body and a bomb begin with; blanks follow.
-const endlessStart = `{"entries":[`
-
+// blanks follow the start of an endless body and of a bomb.
 var blanks = bytes.Repeat([]byte(" "), 1<<20)
 
 // bomb is one small gzip member over and over, which is as good as one large one and made at once.
-var bomb = sync.OnceValue(func() []byte {
-	return append(compress([]byte(endlessStart)), bytes.Repeat(compress(blanks), 1<<10)...)
-})
+var bomb = sync.OnceValue(func() []byte { return bytes.Repeat(compress(blanks), 1<<10) })
 
 var gzipWriters = sync.Pool{New: func() any {
 	w, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)

@@ -39,7 +39,11 @@ func manyKeys() object {
 func (o *Organisation) Odd(date int64) Entry {
 	n := o.odd
 	o.odd++
-	v := o.event(date)
+	return Entry{Date: date, JSON: appendJSON(nil, oddly(o.event(date), n))}
+}
+
+// oddly is the n-th odd version of an object.
+func oddly(v object, n int) any {
 	fields := paths(v, nil)
 	value := oddValues[n%len(oddValues)]
 	path := fields[n/len(oddValues)%len(fields)]
@@ -50,7 +54,7 @@ func (o *Organisation) Odd(date int64) Entry {
 			odd = object{}
 		}
 	}
-	return Entry{Date: date, JSON: appendJSON(nil, odd)}
+	return odd
 }
 
 // paths lists the ways to all fields, the empty one to the whole first.

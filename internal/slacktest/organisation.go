@@ -11,11 +11,13 @@ import (
 )
 
 // Organisation makes up what happens in the company Brightwater. The same seed and the same calls make the same
-// entries. Not for use by several goroutines at once.
+// entries, and rows of the other logs don't change the audit log. Not for use by several goroutines at once.
 type Organisation struct {
 	rng    *rand.Rand
 	people []person
-	odd    int // how many odd entries were made
+	// rows is the same company with an rng of its own, for access and integration logs.
+	rows                       *Organisation
+	odd, oddLogins, oddChanges int // how many odd ones were made
 }
 
 type person struct {
@@ -98,15 +100,20 @@ func NewOrganisation(seed uint64) *Organisation {
 		id: "U05BWBOT000", name: "Tide Table", email: "botuser-T04BWHARBOR-A05TIDETABL@slack-bots.com",
 		team: orgID, device: device{ua: "okhttp/4.12.0"}, ip: "203.0.113.9",
 	})
+	o.rows = &Organisation{rng: rand.New(rand.NewPCG(seed, 1)), people: o.people}
 	return o
 }
 
 // Identity is whom a token of the organisation's owner speaks for.
 func (o *Organisation) Identity() Identity {
+	var teams []Team
+	for _, w := range workspaces {
+		teams = append(teams, Team{ID: w[0], Name: w[1]})
+	}
 	return Identity{
 		TeamID: orgID, Team: orgName, EnterpriseID: orgID, EnterpriseName: orgName,
 		URL: "https://brightwater.enterprise.slack.com/", UserID: o.people[0].id, User: "ada.ashdown",
-		Scopes: []string{auditScope, "admin"}, IsEnterpriseInstall: true,
+		Scopes: []string{auditScope, adminScope}, IsEnterpriseInstall: true, Teams: teams,
 	}
 }
 

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package slacktest is a fake Slack that is as nasty as the real one: tests, simulations and demos
-// read audit logs from it, and afterwards it tells what its callers did wrong.
+// read its logs from it, and afterwards it tells what its callers did wrong.
 package slacktest // import "github.com/slacklogs/otelcol-slacklogs/internal/slacktest"
 
 import (
@@ -15,8 +15,11 @@ import (
 
 // The paths that are served. Configure a client with endpoint ".../api" and audit endpoint ".../audit/v1".
 const (
-	PathAudit    = "/audit/v1/logs"
-	PathAuthTest = "/api/auth.test"
+	PathAudit       = "/audit/v1/logs"
+	PathAuthTest    = "/api/auth.test"
+	PathTeams       = "/api/auth.teams.list"
+	PathAccess      = "/api/team.accessLogs"
+	PathIntegration = "/api/team.integrationLogs"
 )
 
 // Options say how a Server behaves for all of its life. The zero value is a well-behaved Slack.
@@ -30,19 +33,39 @@ type Options struct {
 	DefaultLimit int
 	// Overshoot extends a page that would end inside a second to the whole second.
 	Overshoot bool
-	// EmptyPages makes each n-th audit page an empty one with a cursor; 0 = never, 1 would never end.
+	// EmptyPages makes each n-th page of a path an empty one with a cursor; 0 = never, 1 would never end.
+	// A call that can't be given a cursor gets its page.
 	EmptyPages int
 	// CursorAge is how old a cursor may get before it is refused; 0 = any age.
 	CursorAge time.Duration
-	// StaleEvery refuses each n-th use of a cursor; 0 = never.
+	// StaleEvery refuses each n-th use of a cursor of a path; 0 = never.
 	StaleEvery int
 	// OrgStart refuses ranges that end before it with invalid_range.
 	OrgStart time.Time
 	// RejectFuture refuses ranges that end in the future with invalid_range.
 	RejectFuture bool
 
+	// AccessOrder is the order of the access logs.
+	AccessOrder AccessOrder
+	// AccessPagesOnly gives no cursors for access logs: limit is taken for count, and paging says how many pages there are.
+	AccessPagesOnly bool
+	// AccessOffsetCursor has a cursor of access logs count rows, so that rows that move meanwhile shift what follows.
+	// Otherwise it stands behind the last row shown.
+	AccessOffsetCursor bool
+	// BeforeCutsFirst has the parameter before of the access logs cut on date_first in place of date_last.
+	BeforeCutsFirst bool
+	// TeamsPerPage is the most workspaces that auth.teams.list shows at once, whatever its limit; 0 = as asked.
+	TeamsPerPage int
+	// OrgWide gives an organisation's token the rows of all workspaces when it names none; otherwise it must name one.
+	OrgWide bool
+	// TotalCap is the most that paging.total says, whatever there is; 0 = the truth.
+	TotalCap int
+
 	// LimitPerMinute is the audit calls that the whole organisation has in any 60 s; 0 = no limit.
 	LimitPerMinute int
+	// WebLimitPerMinute is the calls that each method of the Web API but auth.test has for each workspace in any 60 s;
+	// 0 = no limit.
+	WebLimitPerMinute int
 	// RetryAfter is what the 429 faults ask to wait for. Default 30s.
 	RetryAfter time.Duration
 	// SlowFor is how long FaultSlow takes over a socket. Default 2s.
@@ -61,17 +84,23 @@ type Server struct {
 	closed    chan struct{}
 	closeOnce sync.Once
 
-	mu          sync.Mutex
-	entries     store
-	tokens      map[string]*account
-	hook        func(Call) Fault
-	poisons     []poison
-	down        bool
-	window      []time.Time // audit calls of the last 60 s that counted, by anyone
-	pages       int         // audit pages served
-	ends        int         // audit walks that met the end
-	cursorsUsed int
-	log         callLog
+	mu      sync.Mutex
+	entries store
+	logins  loginStore
+	changes []Change // oldest first
+	tokens  map[string]*account
+	refused map[string]string // codes by workspace
+	hook    func(Call) Fault
+	poisons []poison
+	down    bool
+	windows map[string][]time.Time // the calls of the last 60 s that counted, by budget
+	walked  map[string]*walks      // by path
+	log     callLog
+}
+
+// walks counts what the walks over a path have met so far.
+type walks struct {
+	pages, ends, cursorsUsed int
 }
 
 // New builds a Server without entries that knows no token.
@@ -92,10 +121,14 @@ func New(opt Options) *Server {
 		opt.RedirectTo = "https://elsewhere.invalid/"
 	}
 	return &Server{
-		opt:    opt,
-		closed: make(chan struct{}),
-		tokens: map[string]*account{},
-		log:    callLog{keep: opt.CallLog, notBefore: map[string]time.Time{}},
+		opt:     opt,
+		closed:  make(chan struct{}),
+		logins:  loginStore{order: opt.AccessOrder, rows: map[string][]*loginRow{}, byKey: map[loginKey]*loginRow{}},
+		tokens:  map[string]*account{},
+		refused: map[string]string{},
+		windows: map[string][]time.Time{},
+		walked:  map[string]*walks{},
+		log:     callLog{keep: opt.CallLog, notBefore: map[string]time.Time{}},
 	}
 }
 
@@ -138,7 +171,7 @@ func (s *Server) Others(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for range n {
-		s.window = append(s.window, now)
+		s.windows[PathAudit] = append(s.windows[PathAudit], now)
 	}
 }
 
@@ -191,6 +224,9 @@ func (s *Server) answer(r *http.Request) answer {
 	if fault == FaultInvalidCursor && query.Get("cursor") == "" {
 		fault = FaultNone // there is nothing to refuse
 	}
+	if fault == FaultEmptyPage && !s.givesCursors(call) {
+		fault = FaultNone // an empty page would be the end
+	}
 	who, known := s.identify(r)
 	a := s.decide(call, who, known, fault)
 	if !s.opt.OmitDate {
@@ -207,8 +243,8 @@ func (s *Server) answer(r *http.Request) answer {
 
 // decide lets the organisation's limit come first, as Slack's front door does, then the fault.
 func (s *Server) decide(call Call, who Identity, known bool, fault Fault) answer {
-	if call.Path == PathAudit && !s.down {
-		if wait := s.spend(call.Time); wait > 0 {
+	if budget, limit := s.budget(call, who); limit > 0 && !s.down {
+		if wait := s.spend(budget, limit, call.Time); wait > 0 {
 			return rateLimited(call.Path, wait)
 		}
 	}
@@ -219,13 +255,13 @@ func (s *Server) decide(call Call, who Identity, known bool, fault Fault) answer
 	if a.status != http.StatusOK {
 		return a
 	}
-	if kind := s.poisoned(a.entries); kind != FaultNone {
+	if kind := s.poisoned(call.Path, a.entries); kind != FaultNone {
 		fault = kind
 	}
 	if fault.replaces() {
 		return s.faulty(call, fault)
 	}
-	return mangle(a, fault)
+	return mangle(a, fault, call.Path)
 }
 
 func (s *Server) route(call Call, who Identity, known bool, fault Fault) answer {
@@ -234,6 +270,12 @@ func (s *Server) route(call Call, who Identity, known bool, fault Fault) answer 
 		return s.auditLogs(call, who, known, fault == FaultEmptyPage)
 	case call.Path == PathAuthTest:
 		return authTest(who, known)
+	case call.Path == PathTeams:
+		return s.teamsList(call, who, known, fault == FaultEmptyPage)
+	case call.Path == PathAccess:
+		return s.accessLogs(call, who, known, fault == FaultEmptyPage)
+	case call.Path == PathIntegration:
+		return s.integrationLogs(call, who, known)
 	case strings.HasPrefix(call.Path, "/api/"):
 		return errorAnswer(http.StatusOK, "unknown_method")
 	default:
@@ -241,21 +283,63 @@ func (s *Server) route(call Call, who Identity, known bool, fault Fault) answer 
 	}
 }
 
-// spend takes one audit call from the organisation's budget, or says how long none is left.
-func (s *Server) spend(now time.Time) time.Duration {
-	if s.opt.LimitPerMinute == 0 {
-		return 0
+// budget names what a call counts against, and how many calls that has: the organisation's for audit logs,
+// otherwise the method's for the workspace.
+func (s *Server) budget(call Call, who Identity) (name string, limit int) {
+	switch call.Path {
+	case PathAudit:
+		return PathAudit, s.opt.LimitPerMinute
+	case PathTeams, PathAccess, PathIntegration:
+		team := call.Query.Get("team_id")
+		if team == "" {
+			team = who.TeamID
+		}
+		return call.Path + " " + team, s.opt.WebLimitPerMinute
+	default:
+		return "", 0
 	}
+}
+
+// spend takes one call from a budget, or says how long none is left.
+func (s *Server) spend(budget string, limit int, now time.Time) time.Duration {
+	window := s.windows[budget]
 	gone := 0
-	for gone < len(s.window) && !s.window[gone].After(now.Add(-time.Minute)) {
+	for gone < len(window) && !window[gone].After(now.Add(-time.Minute)) {
 		gone++
 	}
-	s.window = s.window[gone:]
-	if over := len(s.window) - s.opt.LimitPerMinute; over >= 0 {
-		return s.window[over].Add(time.Minute).Sub(now)
+	window = window[gone:]
+	s.windows[budget] = window
+	if over := len(window) - limit; over >= 0 {
+		return window[over].Add(time.Minute).Sub(now)
 	}
-	s.window = append(s.window, now)
+	s.windows[budget] = append(window, now)
 	return 0
+}
+
+// walk is the counters of a path.
+func (s *Server) walk(path string) *walks {
+	w := s.walked[path]
+	if w == nil {
+		w = &walks{}
+		s.walked[path] = w
+	}
+	return w
+}
+
+// refusesCursor counts a cursor's use and tells whether it has become stale.
+func (s *Server) refusesCursor(call Call, issued time.Time) bool {
+	w := s.walk(call.Path)
+	w.cursorsUsed++
+	stale := s.opt.StaleEvery > 0 && w.cursorsUsed%s.opt.StaleEvery == 0
+	aged := s.opt.CursorAge > 0 && call.Time.Sub(issued) > s.opt.CursorAge
+	return stale || aged
+}
+
+// emptyPage counts a page that could go on and tells whether it is to be an empty one.
+func (s *Server) emptyPage(path string) bool {
+	w := s.walk(path)
+	w.pages++
+	return s.opt.EmptyPages > 0 && w.pages%s.opt.EmptyPages == 0
 }
 
 // isWebAPI tells the two halves of Slack apart: they spell and carry their errors differently.

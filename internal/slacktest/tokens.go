@@ -20,7 +20,12 @@ type Identity struct {
 	UserID, User                 string
 	Scopes                       []string
 	IsEnterpriseInstall          bool
+	// Teams are the workspaces that auth.teams.list shows. An organisation's token reads these and no others.
+	Teams []Team
 }
+
+// Team is a workspace.
+type Team struct{ ID, Name string }
 
 func (id Identity) scopes() string { return strings.Join(id.Scopes, ",") }
 
@@ -31,7 +36,7 @@ type account struct {
 
 // SetToken makes a token valid.
 func (s *Server) SetToken(token string, id Identity) {
-	id.Scopes = slices.Clone(id.Scopes)
+	id.Scopes, id.Teams = slices.Clone(id.Scopes), slices.Clone(id.Teams)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tokens[token] = &account{id: id}

@@ -19,10 +19,10 @@ import (
 
 // encode compresses the body if the caller can take it, and completes the header.
 func (a *answer) encode(r *http.Request) {
-	gzipped := strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") && len(a.body) > 0
+	gzipped := strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") && len(a.body) > 0 && a.fault != FaultEndless
 	switch {
 	case a.fault == FaultGzipBomb:
-		a.body, gzipped = bomb(), true
+		a.body, gzipped = append(compress(a.body), bomb()...), true
 	case a.fault == FaultCorruptGzip:
 		a.body, gzipped = compress(a.body), true
 		a.body[len(a.body)/2] ^= 0xff
@@ -60,7 +60,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	case FaultEndless:
-		_, err := io.WriteString(w, endlessStart)
+		_, err := w.Write(a.body)
 		for err == nil && !s.isClosed() {
 			_, err = w.Write(blanks)
 		}
@@ -129,7 +129,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	case FaultBrokenTransfer:
 		body = io.MultiReader(bytes.NewReader(a.body[:len(a.body)/2]), failing{})
 	case FaultEndless:
-		body = io.MultiReader(strings.NewReader(endlessStart), endless{t.s, r.Context()})
+		body = io.MultiReader(bytes.NewReader(a.body), endless{t.s, r.Context()})
 		length = -1
 	}
 	return &http.Response{
