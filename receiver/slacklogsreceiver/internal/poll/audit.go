@@ -6,11 +6,9 @@ package poll // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklog
 import (
 	"context"
 	"fmt"
-	"math"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog"
-	"go.uber.org/zap"
 
 	"github.com/slacklogs/otelcol-slacklogs/internal/record"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
@@ -95,8 +93,8 @@ type audit struct {
 
 // pendingEntry is what is remembered of an entry once it is accepted.
 type pendingEntry struct {
-	bucket, at, date int64
-	late, malformed  bool
+	bucket, at int64
+	seen
 }
 
 // NewAudit loads or begins the state and returns the poller of the audit logs.
@@ -117,10 +115,7 @@ func NewAudit(ctx context.Context, set Settings, cfg AuditSettings) (*Poller, er
 }
 
 func (a *audit) load(ctx context.Context) error {
-	setting := "initial_lookback " + a.cfg.InitialLookback.String()
-	if !a.cfg.StartTime.IsZero() {
-		setting = "start_time " + a.cfg.StartTime.UTC().Format(time.RFC3339)
-	}
+	setting := startSetting(a.cfg.InitialLookback, a.cfg.StartTime)
 	found, err := a.set.Store.Load(ctx, auditKey, &a.state,
 		"start", "anchored", "setting", "high", "whole", "watermark", "ids_since", "ids")
 	if err != nil {
@@ -128,15 +123,8 @@ func (a *audit) load(ctx context.Context) error {
 	}
 	now := a.set.Clock.Now()
 	if !found {
-		start := now.Add(-a.cfg.InitialLookback)
-		if !a.cfg.StartTime.IsZero() {
-			start = a.cfg.StartTime
-		}
-		if start.After(now) {
-			a.set.Logger.Warn("start_time lies in the future; nothing is read before it", zap.Time("start_time", start))
-		}
 		a.state = auditState{Version: checkpoint.Version, Setting: setting, Anchored: !a.cfg.StartTime.IsZero()}
-		a.state.begin(start.Unix())
+		a.state.begin(firstSecond(a.set.Logger, now, a.cfg.InitialLookback, a.cfg.StartTime))
 		a.ids = checkpoint.NewIDs(auditPrefix)
 		// Saved before the first call, so that a first start which never
 		// reaches Slack keeps its start.
@@ -156,8 +144,7 @@ func (a *audit) load(ctx context.Context) error {
 		w.resume(a.cfg.PageSize)
 	}
 	if a.state.Setting != setting {
-		a.set.Logger.Info("The start of the logs is kept in the storage; initial_lookback and start_time have no effect any more",
-			zap.Time("start", time.Unix(a.state.Start, 0).UTC()))
+		logKeptStart(a.set.Logger, a.state.Start)
 	}
 	a.budget.Pause(time.Unix(a.state.NotBefore, 0), now)
 	return nil
@@ -173,15 +160,12 @@ func (a *audit) paused(until time.Time) { a.state.NotBefore = until.Unix() + 1 }
 // identified ties the state to the organisation, and sets the start by Slack's
 // clock: a local clock that is wrong must not lose the first entries.
 func (a *audit) identified(id slack.Identity) error {
-	org := id.Org()
-	if a.state.Org != "" && a.state.Org != org {
-		return fmt.Errorf("the token belongs to %s but the saved state to %s; use a token of %s, or a receiver of another name (slacklogs/other) for %s",
-			org, a.state.Org, a.state.Org, org)
+	if err := sameOrg(a.state.Org, id.Org()); err != nil {
+		return err
 	}
-	a.state.Org, a.from.identity = org, id
+	a.state.Org, a.from.identity = id.Org(), id
 	if !a.state.Anchored {
-		ahead := a.set.Clock.Now().Sub(a.now())
-		a.state.begin(a.state.Start - int64(math.Round(ahead.Seconds())))
+		a.state.begin(bySlack(a.state.Start, a.set.Clock.Now(), a.now()))
 		a.state.Anchored = true
 	}
 	return nil

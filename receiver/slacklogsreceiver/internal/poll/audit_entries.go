@@ -184,9 +184,7 @@ func (a *audit) remember(ctx context.Context, w *walk, dropped bool) {
 	if len(a.pending) > 0 {
 		w.forward()
 	}
-	now := a.now()
-	measured := w == a.state.Sweep || w == a.state.Tail && a.steady
-	var late, malformed int64
+	t := tally{measured: w == a.state.Sweep || w == a.state.Tail && a.steady}
 	for key, e := range a.pending {
 		a.ids.Add(e.bucket, key)
 		if e.bucket == windowBucket(w) {
@@ -198,29 +196,10 @@ func (a *audit) remember(ctx context.Context, w *walk, dropped bool) {
 				w.edge = append(w.edge, key)
 			}
 		}
-		if e.malformed {
-			malformed++
-		}
-		if e.date == 0 {
-			continue
-		}
-		if e.late {
-			late++
-		}
-		if age := now.Sub(time.Unix(e.date, 0)); age >= -futureDate {
-			if !dropped {
-				a.state.Newest = max(a.state.Newest, e.date)
-			}
-			if measured {
-				a.set.Telemetry.SlacklogsEventLateness.Record(ctx, max(0, age.Seconds()), a.from.attrs)
-			}
-		}
+		a.tally(ctx, &t, e.seen)
 	}
-	if late > 0 {
-		a.set.Telemetry.SlacklogsEntriesLate.Add(ctx, late, a.from.attrs)
-	}
-	if malformed > 0 {
-		a.set.Telemetry.SlacklogsEntriesMalformed.Add(ctx, malformed, a.from.attrs)
+	if a.tallied(ctx, &t); !dropped {
+		a.state.Newest = max(a.state.Newest, t.newest)
 	}
 	clear(a.pending)
 }

@@ -62,6 +62,8 @@ type world struct {
 	onSave func(write func()) error
 	// onConsume decides what the pipeline answers.
 	onConsume func(uids []string) error
+	// onRecords looks at what arrives.
+	onRecords func(plog.Logs)
 	onCall    func()
 	// onRequest may answer in Slack's place, onAnswer change what it answers.
 	onRequest func(r *http.Request) *http.Response
@@ -231,6 +233,9 @@ func (w *world) consume(_ context.Context, logs plog.Logs) error {
 			}
 		}
 	}
+	if w.onRecords != nil {
+		w.onRecords(logs)
+	}
 	// The records are the consumer's: what it does to them must not come back.
 	logs.ResourceLogs().RemoveIf(func(plog.ResourceLogs) bool { return true })
 	if w.onConsume != nil {
@@ -250,7 +255,15 @@ func (w *world) accept(uids []string) {
 }
 
 // start makes a collector of what the disk holds.
-func (w *world) start() error {
+func (w *world) start() (err error) {
+	if w.poller, err = NewAudit(context.Background(), w.settings(), w.cfg); err != nil {
+		return err
+	}
+	w.audit = w.poller.logType.(*audit)
+	return nil
+}
+
+func (w *world) settings() Settings {
 	tel := componenttest.NewNopTelemetrySettings()
 	builder, err := metadata.NewTelemetryBuilder(tel)
 	require.NoError(w.t, err)
@@ -262,7 +275,7 @@ func (w *world) start() error {
 	require.NoError(w.t, err)
 	next, err := consumer.NewLogs(w.consume)
 	require.NoError(w.t, err)
-	w.poller, err = NewAudit(context.Background(), Settings{
+	return Settings{
 		ID: component.MustNewID("slacklogs"),
 		Slack: slack.Settings{
 			HTTP: &http.Client{Transport: w}, Token: testToken, Endpoint: "https://slack.example/api",
@@ -271,12 +284,7 @@ func (w *world) start() error {
 		Clock: w, Store: store, Next: next, ObsReport: obs, Format: "slacklogs", Retry: w.retry,
 		Telemetry: builder, Logger: w.logger, ResourceAttributes: metadata.DefaultResourceAttributesConfig(),
 		Scope: pcommon.NewInstrumentationScope(), Status: func(err error) { w.status = append(w.status, err) },
-	}, w.cfg)
-	if err != nil {
-		return err
 	}
-	w.audit = w.poller.logType.(*audit)
-	return nil
 }
 
 // run polls for d. It reports whether the process crashed.

@@ -5,6 +5,7 @@ package poll // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklog
 
 import (
 	"context"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -63,5 +64,47 @@ func (p *Poller) deliver(ctx context.Context, accepted func(dropped bool)) error
 func (p *Poller) count(ctx context.Context, outcome string, n int64) {
 	if n > 0 {
 		p.set.Telemetry.SlacklogsEntries.Add(ctx, n, p.from.attrs, metric.WithAttributes(attribute.String("outcome", outcome)))
+	}
+}
+
+// seen is what the metrics want to know of an entry that was accepted.
+type seen struct {
+	date            int64 // 0 = none
+	late, malformed bool
+}
+
+// tally adds up what was seen in a batch.
+type tally struct {
+	// measured is set when lateness is Slack's, and not of a backlog.
+	measured        bool
+	late, malformed int64
+	// newest is the newest date, but for those in the future.
+	newest int64
+}
+
+func (p *Poller) tally(ctx context.Context, t *tally, e seen) {
+	if e.malformed {
+		t.malformed++
+	}
+	if e.date == 0 {
+		return
+	}
+	if e.late {
+		t.late++
+	}
+	if age := p.now().Sub(time.Unix(e.date, 0)); age >= -futureDate {
+		t.newest = max(t.newest, e.date)
+		if t.measured {
+			p.set.Telemetry.SlacklogsEventLateness.Record(ctx, max(0, age.Seconds()), p.from.attrs)
+		}
+	}
+}
+
+func (p *Poller) tallied(ctx context.Context, t *tally) {
+	if t.late > 0 {
+		p.set.Telemetry.SlacklogsEntriesLate.Add(ctx, t.late, p.from.attrs)
+	}
+	if t.malformed > 0 {
+		p.set.Telemetry.SlacklogsEntriesMalformed.Add(ctx, t.malformed, p.from.attrs)
 	}
 }

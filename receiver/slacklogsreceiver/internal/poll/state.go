@@ -63,7 +63,6 @@ type gap struct {
 
 // begin sets the start, which is also all that is known of progress.
 func (s *auditState) begin(start int64) {
-	start = min(max(0, start), maxSecond)
 	s.Start, s.High, s.Whole, s.Watermark, s.IDsSince = start, start, start, start, start
 }
 

@@ -1,0 +1,165 @@
+// Copyright The slacklogs Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package poll // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/poll"
+
+import (
+	"context"
+
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
+	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
+)
+
+// maxTwinTries is how often the whole second is asked for when the list shifts
+// meanwhile.
+const maxTwinTries = 5
+
+// integration reads team.integrationLogs. A row has no id, and equal rows in
+// one second are events of their own; how many there are is the most that one
+// answer showed. Counting over answers would take a row that shifted between
+// two of them for two.
+type integration struct {
+	*lists
+	// shown counts the rows of the answer that is being read.
+	shown map[checkpoint.Key]int
+	// pending are the rows of the batch, not accepted yet.
+	pending map[checkpoint.Key]pendingRow
+	seen    []seen
+}
+
+// NewIntegration loads or begins the state and returns the poller of the
+// integration logs. It asks Slack nothing.
+func NewIntegration(ctx context.Context, set Settings, cfg ListSettings) (*Poller, error) {
+	l, err := newLists(ctx, set, "integration", cfg)
+	if err != nil {
+		return nil, err
+	}
+	g := &integration{lists: l, shown: map[checkpoint.Key]int{}, pending: map[checkpoint.Key]pendingRow{}}
+	l.list = g
+	l.batch.write = func(i int, text []byte, to plog.LogRecordSlice) {
+		g.convert.ParseIntegration(g.at.id, text)
+		g.convert.AppendIntegration(to, set.Clock.Now(), g.batch.uids[i])
+	}
+	l.measure()
+	return l.Poller, nil
+}
+
+func (g *integration) ask(ctx context.Context, q slack.ListQuery) (*slack.Page, error) {
+	clear(g.shown)
+	return g.client.IntegrationLogs(ctx, q)
+}
+
+// floor is an overlap before the last reading.
+func (g *integration) floor(w *workspace) int64 {
+	return max(g.state.Start, w.state.Forgotten, w.state.Read-int64(g.cfg.Overlap.Seconds()))
+}
+
+func (g *integration) due(w *workspace, poll bool) {
+	if !poll {
+		return
+	}
+	now := g.now().Unix()
+	w.poll = newReading(g.cfg.PageSize, now, g.floor(w))
+	w.poll.numbered, w.poll.whole = true, w.state.Read == 0
+	w.steady = w.polled && now-w.state.Read <= 2*int64(g.cfg.PollInterval.Seconds())+60
+}
+
+func (g *integration) take(w *workspace, r *reading, text []byte) {
+	row := g.convert.ParseIntegration(w.id, text)
+	key := checkpoint.Key(row.Key)
+	at := r.above
+	if row.DateOK {
+		at, r.above = row.Date, row.Date
+		r.order.row(row.Date, row.Date, r.bound)
+	}
+	r.twins.row(r.rows, r.start+r.rows, key, at)
+	if at < r.bound {
+		if at >= g.state.Start {
+			g.duplicates++
+		}
+		return
+	}
+	g.shown[key]++
+	k := g.shown[key]
+	if k <= g.delivered(w, key) {
+		g.duplicates++
+		return
+	}
+	e := seen{}
+	if row.DateOK {
+		e.date, e.late = row.Date, !r.whole && row.Date < w.state.Read
+	}
+	uid := g.convert.IntegrationUID(k)
+	e.malformed = g.convert.AppendIntegration(g.batch.add(text, uid), g.set.Clock.Now(), uid)
+	g.seen = append(g.seen, e)
+	g.pending[key] = pendingRow{Row: checkpoint.Row{Date: second(at), Count: second(int64(k))}}
+	r.fresh++
+}
+
+// delivered is how many of these rows are known.
+func (g *integration) delivered(w *workspace, key checkpoint.Key) int {
+	p, ok := g.pending[key]
+	if !ok {
+		p.Row, _ = w.rows.Get(key)
+	}
+	return int(p.Count)
+}
+
+func (g *integration) remember(ctx context.Context, w *workspace, r *reading, dropped bool) {
+	t := tally{measured: !r.whole && w.steady}
+	for key, p := range g.pending {
+		w.rows.Set(key, p.Row)
+	}
+	for _, e := range g.seen {
+		g.tally(ctx, &t, e)
+	}
+	if g.tallied(ctx, &t); !dropped {
+		w.state.Newest = max(w.state.Newest, t.newest)
+	}
+	g.forget()
+}
+
+func (g *integration) forget() {
+	clear(g.pending)
+	g.seen = g.seen[:0]
+}
+
+// enough also sees to it that seconds which an edge split were seen whole.
+func (g *integration) enough(w *workspace, r *reading, ended bool) bool {
+	t := &r.twins
+	if t.ask && !t.shown(r) {
+		if t.tries < maxTwinTries {
+			return false
+		}
+		g.once(w, "Equal rows of one second could not be seen in one answer; some may be missing")
+	} else if !t.ask {
+		r.over = ended || r.order.olderLast >= manyOlder
+		if r.over {
+			t.end(r.start + r.rows)
+		}
+	}
+	t.suspect(func(s suspect) bool {
+		if s.date < r.bound {
+			return false
+		}
+		for key, n := range s.counts {
+			if n > 1 && n > g.delivered(w, key) {
+				return true
+			}
+		}
+		return false
+	})
+	return r.over && !t.ask
+}
+
+func (*integration) further(*workspace, *reading) bool { return false }
+
+func (g *integration) finish(w *workspace, r *reading) {
+	w.state.Read = max(w.state.Read, r.began)
+	w.state.Forgotten = g.floor(w)
+	w.rows.Forget(second(w.state.Forgotten))
+}
+
+func (*integration) watermark(w *workspace) int64 { return w.state.Read }

@@ -1,0 +1,655 @@
+// Copyright The slacklogs Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package poll // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/poll"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/record"
+	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
+	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
+)
+
+const (
+	// everyTeam in team_ids means all workspaces of auth.teams.list, which is
+	// read again after teamsAge.
+	everyTeam = "*"
+	teamsAge  = time.Hour
+	// longTurn is how many pages of one workspace follow each other while
+	// others wait.
+	longTurn = 20
+)
+
+// ListSettings are those of the access and integration logs sections.
+type ListSettings struct {
+	PollInterval      time.Duration
+	InitialLookback   time.Duration
+	StartTime         time.Time // zero = InitialLookback counts
+	PageSize          int
+	RequestsPerMinute float64
+	Overlap           time.Duration // integration logs
+	SweepInterval     time.Duration // access logs; 0 = no sweeps
+	SweepWindow       time.Duration // access logs
+	// TeamIDs are the workspaces to read; empty = the token's own.
+	TeamIDs    []string
+	StaleAfter time.Duration // 0 = never
+	Record     record.Options
+
+	_ struct{}
+}
+
+// lists reads a kind of the Web API's lists, newest rows first, workspace by
+// workspace. Access and integration logs differ in what a row means, and in
+// when a reading has seen enough.
+type lists struct {
+	*Poller
+	cfg     ListSettings
+	list    listKind
+	state   listsState
+	convert *record.Converter
+	// known are the workspaces with a state, ring those that are read, in turn.
+	known map[string]*workspace
+	ring  []*workspace
+	// at is the workspace that was asked last, polling the one whose poll was,
+	// for the turn-th time in a row.
+	at, polling *workspace
+	turn        int
+
+	// What sweeps have saved up of their share.
+	sweepCredit float64
+	lastRead    time.Time
+	teams       teamsReading
+	// begun are the workspaces whose first state is not saved yet, changed is
+	// set when the document of the log type is not.
+	begun   []*workspace
+	changed bool
+}
+
+// listKind is what access and integration logs each bring of their own.
+type listKind interface {
+	ask(ctx context.Context, q slack.ListQuery) (*slack.Page, error)
+	// floor is the second before which rows of the workspace are read past.
+	floor(w *workspace) int64
+	// due opens the readings of the workspace that are due.
+	due(w *workspace, poll bool)
+	// take puts a row into the batch unless its state was delivered.
+	take(w *workspace, r *reading, text []byte)
+	// remember takes the rows of an accepted batch into state and metrics.
+	remember(ctx context.Context, w *workspace, r *reading, dropped bool)
+	// forget drops the rows of a batch that was not accepted.
+	forget()
+	// enough reports whether the reading has met its stop, or the list's end.
+	enough(w *workspace, r *reading, ended bool) bool
+	// further goes on behind Slack's limit of pages, if there is a way.
+	further(w *workspace, r *reading) bool
+	// finish takes a reading that met its stop.
+	finish(w *workspace, r *reading)
+	// watermark is the second before which all that Slack showed was delivered.
+	watermark(w *workspace) int64
+}
+
+// listsState is the saved document of a log type. Times are Unix seconds by
+// Slack's clock, unless said otherwise.
+type listsState struct {
+	Version int `json:"version"`
+	// Org is the organisation or workspace that the state belongs to.
+	Org string `json:"org,omitempty"`
+	// Start is the second before which rows are read past, in all workspaces.
+	// Until the first answer it is by the local clock, and Anchored is false.
+	Start    int64  `json:"start"`
+	Anchored bool   `json:"anchored"`
+	Setting  string `json:"setting"`
+	// Teams are the workspaces that have a document of their own.
+	Teams []string `json:"teams"`
+	// NotBefore and TeamsNotBefore are Slack's Retry-After, by the local clock.
+	NotBefore      int64 `json:"not_before,omitempty"`
+	TeamsNotBefore int64 `json:"teams_not_before,omitempty"`
+}
+
+// workspace is a list that is read.
+type workspace struct {
+	*source
+	// id is the workspace's, ask what stands in team_id: nothing for the
+	// token's own.
+	id, ask string
+	state   workspaceState
+	rows    *checkpoint.Rows
+	// poll and sweep are the readings under way.
+	poll, sweep *reading
+	nextPoll    time.Time
+	// polled is set once a poll has ended, steady while the poll follows on
+	// another, so that lateness is Slack's.
+	polled, steady bool
+	// impatient is set while a part of the list can't be read: it has been
+	// waited for.
+	impatient bool
+	logged    map[string]bool
+}
+
+// workspaceState is the saved document of a workspace.
+type workspaceState struct {
+	Version int `json:"version"`
+	// Read is when the last reading that met its stop began, Swept the last
+	// one that saw all that matters; 0 = none.
+	Read  int64 `json:"read"`
+	Swept int64 `json:"swept"`
+	// Forgotten is the second before which delivered rows are not known any
+	// more. Nothing older is looked at again.
+	Forgotten int64 `json:"forgotten"`
+	// RisesFirst and RisesLast tell by which dates the list is not sorted.
+	RisesFirst bool `json:"rises_first,omitempty"`
+	RisesLast  bool `json:"rises_last,omitempty"`
+	// Newest is the date of the newest row delivered.
+	Newest int64               `json:"newest,omitempty"`
+	Rows   checkpoint.RowIndex `json:"rows"`
+}
+
+func (s *workspaceState) valid() bool {
+	for _, t := range []int64{s.Read, s.Swept, s.Forgotten, s.Newest} {
+		if t < 0 || t > maxSecond {
+			return false
+		}
+	}
+	return s.Swept <= s.Read
+}
+
+// teamsReading is the reading of auth.teams.list.
+type teamsReading struct {
+	found    []slack.Team
+	cursor   string
+	pages    int
+	readAt   time.Time
+	retryAt  time.Time
+	failures int
+	err      error
+}
+
+// due is when auth.teams.list is to be asked next.
+func (t *teamsReading) due() time.Time {
+	if t.readAt.IsZero() || t.cursor != "" || t.failures > 0 {
+		return t.retryAt
+	}
+	return t.readAt.Add(teamsAge)
+}
+
+func newLists(ctx context.Context, set Settings, kind string, cfg ListSettings) (*lists, error) {
+	l := &lists{
+		Poller: newPoller(set, kind, cfg.RequestsPerMinute), cfg: cfg, convert: record.New(cfg.Record),
+		known: map[string]*workspace{},
+	}
+	l.logType = l
+	return l, l.load(ctx)
+}
+
+func (l *lists) load(ctx context.Context) error {
+	setting := startSetting(l.cfg.InitialLookback, l.cfg.StartTime)
+	found, err := l.set.Store.Load(ctx, l.kind, &l.state, "start", "anchored", "setting", "teams")
+	if err != nil {
+		return err
+	}
+	now := l.set.Clock.Now()
+	if !found {
+		l.state = listsState{
+			Version: checkpoint.Version, Setting: setting, Teams: []string{},
+			Start: firstSecond(l.set.Logger, now, l.cfg.InitialLookback, l.cfg.StartTime), Anchored: !l.cfg.StartTime.IsZero(),
+		}
+		// Saved before the first call, so that a first start which never
+		// reaches Slack keeps its start.
+		if err := l.set.Store.Begin(ctx, l.kind, &l.state); err != nil {
+			return fmt.Errorf("storage: the first state can't be saved: %w", err)
+		}
+		return nil
+	}
+	if l.state.Start < 0 || l.state.Start > maxSecond {
+		return l.set.Store.Invalid(l.kind, "has parts that contradict each other")
+	}
+	for _, id := range l.state.Teams {
+		w := l.newWorkspace(id)
+		found, err := l.set.Store.Load(ctx, l.key(id), &w.state, "read", "swept", "forgotten", "rows")
+		switch {
+		case err != nil:
+			return err
+		case !found:
+			return l.set.Store.Invalid(l.key(id), "is gone")
+		case !w.state.valid():
+			return l.set.Store.Invalid(l.key(id), "has parts that contradict each other")
+		}
+		if w.rows, err = l.set.Store.LoadRows(ctx, l.rowsPrefix(id), w.state.Rows); err != nil {
+			return err
+		}
+		l.known[id] = w
+	}
+	if l.state.Setting != setting {
+		logKeptStart(l.set.Logger, l.state.Start)
+	}
+	l.budget.Pause(time.Unix(l.state.NotBefore, 0), now)
+	l.teams.retryAt = time.Unix(l.state.TeamsNotBefore, 0)
+	return nil
+}
+
+func (l *lists) key(id string) string        { return l.kind + "." + id }
+func (l *lists) rowsPrefix(id string) string { return l.key(id) + ".rows." }
+
+func (l *lists) newWorkspace(id string) *workspace {
+	return &workspace{
+		source: l.newSource(id), id: id, rows: checkpoint.NewRows(l.rowsPrefix(id)),
+		state: workspaceState{Version: checkpoint.Version}, logged: map[string]bool{},
+	}
+}
+
+// save writes a new workspace's state before the document that names it, and
+// what was accepted last.
+func (l *lists) save(ctx context.Context) error {
+	for len(l.begun) > 0 {
+		if err := l.saveWorkspace(ctx, l.begun[0]); err != nil {
+			return err
+		}
+		l.begun, l.changed = l.begun[1:], true
+	}
+	if l.changed {
+		if err := l.set.Store.Save(ctx, l.kind, &l.state, nil); err != nil {
+			return err
+		}
+		l.changed = false
+	}
+	if l.at == nil {
+		return nil
+	}
+	return l.saveWorkspace(ctx, l.at)
+}
+
+func (l *lists) saveWorkspace(ctx context.Context, w *workspace) error {
+	w.state.Rows = w.rows.Index()
+	return l.set.Store.Save(ctx, l.key(w.id), &w.state, w.rows)
+}
+
+func (l *lists) paused(until time.Time) { l.state.NotBefore, l.changed = until.Unix()+1, true }
+
+// identified ties the state to the organisation, sets the start by Slack's
+// clock, and finds the workspaces.
+func (l *lists) identified(id slack.Identity) error {
+	if err := sameOrg(l.state.Org, id.Org()); err != nil {
+		return err
+	}
+	if l.state.Org == "" || !l.state.Anchored {
+		l.state.Org, l.changed = id.Org(), true
+		if !l.state.Anchored {
+			l.state.Start, l.state.Anchored = bySlack(l.state.Start, l.set.Clock.Now(), l.now()), true
+		}
+	}
+	own := id.TeamID
+	if own == "" {
+		own = id.EnterpriseID
+	}
+	switch {
+	case len(l.cfg.TeamIDs) == 0:
+		l.setRing(id, slack.Team{ID: own})
+		l.ring[0].ask = ""
+	case l.cfg.TeamIDs[0] != everyTeam:
+		l.setRing(id, teamsOf(l.cfg.TeamIDs)...)
+	default:
+		// The list of workspaces comes with the next step, unless it is there.
+		for _, w := range l.ring {
+			w.identity.EnterpriseID, w.identity.EnterpriseName, w.identity.EnterpriseDomain = id.EnterpriseID, id.EnterpriseName, id.EnterpriseDomain
+		}
+	}
+	return nil
+}
+
+// setRing makes these the workspaces that are read. Those that were read
+// before go on; the state of others is kept.
+func (l *lists) setRing(id slack.Identity, teams ...slack.Team) {
+	ring := make([]*workspace, 0, len(teams))
+	sources := make([]*source, 0, len(teams))
+	for _, team := range teams {
+		w, ok := l.known[team.ID]
+		if !ok {
+			w = l.newWorkspace(team.ID)
+			l.known[team.ID] = w
+			l.state.Teams = append(l.state.Teams, team.ID)
+			l.begun = append(l.begun, w)
+		}
+		w.ask = team.ID
+		identity := id
+		if team.ID != id.TeamID && team.ID != id.EnterpriseID {
+			identity.TeamID, identity.TeamName, identity.TeamDomain = team.ID, team.Name, ""
+		}
+		w.identity = identity
+		ring, sources = append(ring, w), append(sources, w.source)
+	}
+	for _, w := range l.ring {
+		if !slices.Contains(ring, w) {
+			w.poll, w.sweep = nil, nil
+		}
+	}
+	l.ring = ring
+	l.measure()
+	if len(sources) == 0 {
+		sources = append(sources, l.whole)
+	}
+	l.expose(sources...)
+}
+
+// readTeams asks for a page of the list of workspaces. Its failures never stop
+// the workspaces that are known.
+func (l *lists) readTeams(ctx context.Context) error {
+	t := &l.teams
+	l.from = l.whole
+	local := l.set.Clock.Now()
+	teams, next, err := l.client.Teams(ctx, t.cursor)
+	if err == nil && next != "" && (next == t.cursor || t.pages >= maxNumber) {
+		err = slack.StuckCursor("auth.teams.list")
+	}
+	if err != nil {
+		var failed *slack.Error
+		if !errors.As(err, &failed) || ctx.Err() != nil {
+			return err
+		}
+		pause := walkPause(t.failures)
+		if failed.RetryAfter > 0 {
+			pause = failed.RetryAfter
+			l.state.TeamsNotBefore, l.changed = local.Add(pause).Unix()+1, true
+			l.saveState(ctx)
+		}
+		if failed.Class.NeedsInstall() {
+			l.Poller.identified = false
+		}
+		t.retryAt, t.err = local.Add(pause), err
+		if t.failures++; failed.Class == slack.StaleCursor && t.failures%2 == 0 {
+			// The same cursor was refused twice.
+			t.found, t.cursor, t.pages = nil, "", 0
+		}
+		if len(l.ring) == 0 && t.failures >= poisonTries {
+			// Those that were read before need not wait for the list.
+			l.setRing(l.identity, teamsOf(l.state.Teams)...)
+		}
+		return nil
+	}
+	t.found, t.cursor, t.pages, t.failures, t.err = append(t.found, teams...), next, t.pages+1, 0, nil
+	if next != "" {
+		return nil
+	}
+	var found []slack.Team
+	for _, team := range t.found {
+		if !slices.ContainsFunc(found, func(f slack.Team) bool { return f.ID == team.ID }) {
+			found = append(found, team)
+		}
+	}
+	*t = teamsReading{readAt: local}
+	if len(found) == 0 {
+		t.retryAt, t.failures = local.Add(refusedPause), 1
+		t.err = errors.New("auth.teams.list names no workspace; add the app to the workspaces whose logs are wanted, or name them in team_ids")
+	}
+	l.setRing(l.identity, found...)
+	l.saveState(ctx)
+	return nil
+}
+
+func teamsOf(ids []string) []slack.Team {
+	teams := make([]slack.Team, len(ids))
+	for i, id := range ids {
+		teams[i].ID = id
+	}
+	return teams
+}
+
+// next chooses the next call: the list of workspaces, then polls, while sweeps
+// have their share of the calls (promise 6).
+func (l *lists) next() (func(ctx context.Context) error, time.Duration) {
+	local := l.set.Clock.Now()
+	every := len(l.cfg.TeamIDs) > 0 && l.cfg.TeamIDs[0] == everyTeam
+	teamsDue := l.teams.due()
+	if every && !teamsDue.After(local) {
+		return l.readTeams, 0
+	}
+	for _, w := range l.ring {
+		poll := w.poll == nil && !w.nextPoll.After(local)
+		if poll {
+			w.nextPoll = local.Add(l.cfg.PollInterval)
+		}
+		l.list.due(w, poll)
+	}
+	poll, sweep := l.pollTurn(local), l.sweepTurn(local)
+	switch {
+	case sweep != nil && (poll == nil || l.sweepCredit >= 1):
+		return func(ctx context.Context) error {
+			l.sweepCredit = max(l.sweepCredit-1, 0)
+			return l.read(ctx, sweep, sweep.sweep)
+		}, 0
+	case poll != nil:
+		return func(ctx context.Context) error {
+			if sweep != nil {
+				l.sweepCredit += sweepShare
+			}
+			if l.polling != poll {
+				l.polling, l.turn = poll, 0
+			}
+			l.turn++
+			return l.read(ctx, poll, poll.poll)
+		}, 0
+	default:
+		return nil, l.idle(local, every, teamsDue)
+	}
+}
+
+func ready(r *reading, local time.Time) bool { return r != nil && !r.retryAt.After(local) }
+
+// pollTurn is the workspace whose poll comes next: the one that is at it, for
+// a while, then the others in turn.
+func (l *lists) pollTurn(local time.Time) *workspace {
+	if w := l.polling; w != nil && l.turn < longTurn && ready(w.poll, local) && w.poll.pages > 0 {
+		return w
+	}
+	after := slices.Index(l.ring, l.polling) + 1
+	for i := range l.ring {
+		if w := l.ring[(after+i)%len(l.ring)]; ready(w.poll, local) {
+			return w
+		}
+	}
+	return nil
+}
+
+// sweepTurn is the workspace whose sweep comes next: the one that is furthest.
+func (l *lists) sweepTurn(local time.Time) (furthest *workspace) {
+	for _, w := range l.ring {
+		if ready(w.sweep, local) && (furthest == nil || w.sweep.pages > furthest.sweep.pages) {
+			furthest = w
+		}
+	}
+	return furthest
+}
+
+// idle is how long there is nothing to ask.
+func (l *lists) idle(local time.Time, every bool, teamsDue time.Time) time.Duration {
+	wait := l.cfg.PollInterval
+	if every {
+		wait = min(wait, teamsDue.Sub(local))
+	}
+	for _, w := range l.ring {
+		next := w.nextPoll
+		if w.poll != nil {
+			next = w.poll.retryAt
+		}
+		wait = min(wait, next.Sub(local))
+		if w.sweep != nil {
+			wait = min(wait, w.sweep.retryAt.Sub(local))
+		}
+	}
+	return max(wait, time.Millisecond)
+}
+
+// read asks for one page of the reading and takes in what came of it.
+func (l *lists) read(ctx context.Context, w *workspace, r *reading) error {
+	l.at, l.from = w, w.source
+	q, ok := r.query()
+	if !ok {
+		l.unreachable(w, r)
+		return nil
+	}
+	q.TeamID = w.ask
+	r.answered()
+	next := ""
+	page, err := l.list.ask(ctx, q)
+	if err == nil {
+		next, err = l.readPage(ctx, page, func(text []byte) {
+			l.list.take(w, r, text)
+			r.rows++
+		}, func(dropped bool) { l.list.remember(ctx, w, r, dropped) })
+	}
+	if err == nil && !r.numbered && next != "" {
+		if _, seen := r.cursors[next]; seen || next == r.cursor {
+			err = slack.StuckCursor(l.kind + " logs")
+		}
+	}
+	if err != nil {
+		return l.failed(ctx, w, r, err)
+	}
+	l.lastRead = l.set.Clock.Now()
+	ended := r.passed(next, page.Paging())
+	if r.empty >= maxEmptyPages {
+		r.empty = 0
+		return l.failed(ctx, w, r, slack.EndlessPages(l.kind+" logs"))
+	}
+	l.tellSkipped(w, r)
+	if !r.aside && l.list.enough(w, r, ended) {
+		l.finish(w, r)
+	}
+	l.pageRead(ctx)
+	return nil
+}
+
+func (l *lists) finish(w *workspace, r *reading) {
+	l.list.finish(w, r)
+	w.impatient = r.gap
+	if r == w.sweep {
+		w.sweep = nil
+		return
+	}
+	w.poll, w.polled = nil, true
+}
+
+// tellSkipped notes that a part of the list could not be read while what is
+// behind it can.
+func (l *lists) tellSkipped(w *workspace, r *reading) {
+	if r.skipped == 0 || r.skipping {
+		return
+	}
+	w.logger.Warn("Some rows of Slack's list can't be read and were left out; each reading asks for them again",
+		zap.Int("rows", r.skipped))
+	r.skipped, r.gap = 0, true
+}
+
+// unreachable ends a reading behind which Slack gives no more pages.
+func (l *lists) unreachable(w *workspace, r *reading) {
+	if r.twins.ask {
+		r.twins.give()
+		return
+	}
+	if l.list.further(w, r) {
+		return
+	}
+	l.once(w, "Slack's limit of pages hides the rest of the list; older rows can't be read")
+	l.finish(w, r)
+}
+
+// once logs a warning once per workspace and run.
+func (*lists) once(w *workspace, text string) {
+	if !w.logged[text] {
+		w.logged[text] = true
+		w.logger.Warn(text)
+	}
+}
+
+// failed decides how the reading goes on after a failure. Others go on in any
+// case; only what concerns all of them is returned.
+func (l *lists) failed(ctx context.Context, w *workspace, r *reading, err error) error {
+	local := l.set.Clock.Now()
+	l.list.forget()
+	var failed *slack.Error
+	switch {
+	case !errors.As(err, &failed):
+		// The pipeline refused, or the receiver stops: what was not accepted is
+		// read again.
+		r.restart()
+		return err
+	case ctx.Err() != nil, failed.RetryAfter > 0:
+		return err
+	case failed.Class == slack.StaleCursor && r.cursor != "":
+		r.stale()
+	case failed.Code == slack.CodePageLimit && r.numbered:
+		l.unreachable(w, r)
+	case failed.Class == slack.Unreadable, failed.Class == slack.Heals:
+		r.stuck(failed, local, l.lastRead, w.impatient)
+	default:
+		r.failures++
+		r.err, r.retryAt = err, local.Add(walkPause(r.failures))
+		if failed.Class.NeedsInstall() {
+			// The token that mends it may be another organisation's.
+			l.Poller.identified = false
+		}
+	}
+	return nil
+}
+
+// workspaceError is what keeps some workspaces from being read.
+type workspaceError struct {
+	ids []string
+	err error
+}
+
+func (e *workspaceError) Error() string {
+	ids := e.ids
+	more := ""
+	if len(ids) > 5 {
+		ids, more = ids[:5], fmt.Sprintf(" and %d more", len(ids)-5)
+	}
+	return fmt.Sprintf("workspace %s%s: %v", strings.Join(ids, ", "), more, e.err)
+}
+
+func (e *workspaceError) Unwrap() error { return e.err }
+
+func (l *lists) trouble() error {
+	var e workspaceError
+	for _, w := range l.ring {
+		for _, r := range []*reading{w.poll, w.sweep} {
+			if r == nil || r.err == nil {
+				continue
+			}
+			if e.err == nil {
+				e.err = r.err
+			}
+			if !slices.Contains(e.ids, w.id) {
+				e.ids = append(e.ids, w.id)
+			}
+		}
+	}
+	if e.err != nil {
+		return &e
+	}
+	return l.teams.err
+}
+
+func (l *lists) measure() {
+	for _, w := range l.ring {
+		newest := w.state.Newest
+		if newest == 0 {
+			newest = l.state.Start
+		}
+		failing := w.poll != nil && w.poll.err != nil || l.callErr != nil || l.refusedErr != nil
+		w.update(standing{
+			newest: newest, watermark: max(l.state.Start, l.list.watermark(w)), polled: w.polled,
+			judged: w.polled && w.state.Read > 0 && !failing,
+		}, l.cfg.StaleAfter, l.now())
+	}
+	if len(l.ring) == 0 {
+		l.whole.update(standing{newest: l.state.Start, watermark: l.state.Start}, 0, l.now())
+	}
+}

@@ -1,0 +1,472 @@
+// Copyright The slacklogs Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package poll // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/poll"
+
+import (
+	"math"
+	"time"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
+	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
+)
+
+const (
+	// maxCount and maxNumber are Slack's limits for pages that are asked for by
+	// number.
+	maxCount  = 1000
+	maxNumber = 100
+	// manyOlder rows in a row tell that a reading has come to older times; one
+	// may have an odd date.
+	manyOlder = 3
+	// maxRestarts is how often a list may shrink under a reading before it is
+	// taken as it is.
+	maxRestarts = 3
+	// maxSkips ends the search for a readable part: Slack is down.
+	maxSkips = 16
+)
+
+// reading is one walk over a list, from its newest row on, page after page. It
+// is not saved: what counts is which rows were delivered.
+//
+// Pages are asked for by cursor where Slack gives one. Pages by number are
+// places in a list that may shift meanwhile; as rows are added at the top and
+// move there, a row that was not read can only shift down, into what is still
+// to be read. A list that shrank is read anew.
+type reading struct {
+	// whole is set when it is to reach the end of what matters, sweep when it
+	// is a second reading.
+	whole, sweep bool
+	// began is Slack's time at the start; rows older than bound end it.
+	began, bound int64
+
+	cursor   string
+	cursors  map[string]struct{}
+	numbered bool
+	// before cuts off what is newer; by date_first if byFirst, which is proved
+	// once a row shows that was active later.
+	before          int64
+	byFirst, proved bool
+	// limit is how many rows are asked for now, and size when all is well.
+	limit, size int
+	// pos is how many rows of the list were passed. A page by number must not
+	// begin before from, and should end before bad.
+	pos, from, bad int
+	// start and count are the page by number that was asked for last.
+	start, count int
+	pages, empty int
+	total        int
+	restarts     int
+
+	// Of the answer that is being read:
+	rows, fresh int
+	// above is the last good date that was read: where a row without one stands.
+	above int64
+	order order
+	twins twins
+	// over is set once nothing but the twins has to be looked at again.
+	over bool
+
+	err          error
+	retryAt      time.Time
+	failures     int
+	failingSince time.Time
+	refused      int // in a row, of the same cursor
+	// probing asks for the top of the list, to see whether Slack answers at all.
+	probing, alone bool
+	// aside is set while that page is read, which is not the next one.
+	aside bool
+	// skipping is set while a part that can't be read is searched.
+	skipping       bool
+	skips, skipped int
+	// gap is set when a part was left out.
+	gap bool
+}
+
+func newReading(size int, began, bound int64) *reading {
+	return &reading{size: size, limit: size, began: began, bound: bound, above: began, cursors: map[string]struct{}{}}
+}
+
+// restart begins at the top again. Rows that were delivered are known.
+func (r *reading) restart() {
+	r.cursor, r.pos, r.from, r.bad, r.total, r.before = "", 0, 0, 0, 0, 0
+	r.numbered, r.probing = false, false
+	r.above, r.over = r.began, false
+	clear(r.cursors)
+	r.twins = twins{}
+}
+
+func (r *reading) unproved() bool { return r.byFirst && !r.proved }
+
+// query is what to ask next.
+func (r *reading) query() (q slack.ListQuery, ok bool) {
+	r.aside = r.probing
+	switch {
+	case r.probing:
+		r.start, r.count = 0, 1
+	case r.twins.ask:
+		r.start, r.count, ok = showing(r.twins.from, r.twins.to)
+		if !ok {
+			return q, false
+		}
+	case !r.numbered:
+		return slack.ListQuery{Limit: r.limit, Cursor: r.cursor}, true
+	default:
+		end := math.MaxInt
+		if r.bad > r.pos {
+			end = r.pos + max(1, (r.bad-r.pos)/2)
+		}
+		r.start, r.count, ok = covering(r.pos, r.from, end, r.limit)
+		for ; !ok && end < r.bad-1; end++ {
+			// No page ends so early; a later end is better than none.
+			r.start, r.count, ok = covering(r.pos, r.from, end+1, r.limit)
+		}
+		if !ok {
+			r.start, r.count, ok = covering(r.pos, r.from, math.MaxInt, r.limit)
+		}
+		if !ok {
+			return q, false
+		}
+	}
+	return slack.ListQuery{Limit: r.count, Page: r.start/r.count + 1, Before: r.before}, true
+}
+
+// covering is the page by number that holds the row at pos, does not begin
+// before from nor end behind end, and reaches furthest; with more rows than
+// limit only where Slack's limit of pages leaves nothing else.
+func covering(pos, from, end, limit int) (start, count int, ok bool) {
+	for c := 1; c <= maxCount; c++ {
+		if c > limit && ok {
+			break
+		}
+		number := pos / c
+		if number >= maxNumber || number*c < from || number*c+c > end {
+			continue
+		}
+		if !ok || number*c+c > start+count || number*c+c == start+count && number*c > start {
+			start, count, ok = number*c, c, true
+		}
+	}
+	return start, count, ok
+}
+
+// showing is the page by number that holds the rows from…to-1 and most of what
+// is around them.
+func showing(from, to int) (start, count int, ok bool) {
+	best := 0
+	for c := maxCount; c > 0; c-- {
+		number := max(0, from-1) / c
+		margin := min(from-number*c, number*c+c-to)
+		if number == 0 {
+			margin = c - to
+		}
+		if number < maxNumber && margin > best {
+			start, count, ok, best = number*c, c, true, margin
+		}
+	}
+	return start, count, ok
+}
+
+// firstStart is the first row from pos on at which a page by number can begin.
+func firstStart(pos int) (start int, ok bool) {
+	for c := 1; c <= maxCount; c++ {
+		number := (pos + c - 1) / c
+		if number < maxNumber && (!ok || number*c < start) {
+			start, ok = number*c, true
+		}
+	}
+	return start, ok
+}
+
+// answered begins with a new answer.
+func (r *reading) answered() {
+	r.rows, r.fresh = 0, 0
+	r.order.next()
+	r.twins.next()
+}
+
+// passed takes a page that was read well, and reports whether the list has
+// ended.
+func (r *reading) passed(next string, p slack.Paging) (ended bool) {
+	r.pages++
+	r.err, r.failures, r.refused = nil, 0, 0
+	switch {
+	case r.aside:
+		r.probing, r.alone = false, true
+		return false
+	case r.twins.ask:
+		return false
+	}
+	r.skips, r.skipping, r.alone = 0, false, false
+	r.limit = min(2*r.limit, r.size)
+	r.empty++
+	if r.rows > 0 {
+		r.empty = 0
+	}
+	if !r.numbered {
+		first := r.cursor == ""
+		r.cursor = next
+		r.cursors[next] = struct{}{}
+		r.pos += r.rows
+		if next != "" {
+			return false
+		}
+		if !first || !p.Known || p.Total <= r.rows || r.rows == 0 {
+			return true
+		}
+		// There is more, but no cursor: Slack gives it by number.
+		r.numbered, r.total = true, p.Total
+		return false
+	}
+	end := r.start + r.count
+	r.pos = max(r.pos, end)
+	if r.pos >= r.bad {
+		r.bad = 0
+	}
+	if r.rows == 0 {
+		return true
+	}
+	if !p.Known {
+		return false
+	}
+	if p.Total < r.total && r.restarts < maxRestarts {
+		// Rows have gone, so that others may have shifted up, past the reading.
+		r.restarts++
+		r.restart()
+		r.numbered = true
+		return false
+	}
+	r.total = p.Total
+	// Slack may name a smaller number than there are, so a full page is not the
+	// last, unless it is one that was not asked for.
+	return end >= p.Total && (r.rows < r.count || p.Page < r.start/r.count+1)
+}
+
+// stale notes that the cursor was refused: it is tried once more, as a server
+// may not know it yet. Then the reading goes on by number, or from the top.
+func (r *reading) stale() {
+	r.refused++
+	if r.refused < 2 {
+		return
+	}
+	r.refused = 0
+	if _, _, ok := covering(r.pos, 0, math.MaxInt, r.size); !ok {
+		r.restart()
+		return
+	}
+	r.numbered, r.cursor = true, ""
+}
+
+// stuck takes a failure that may be the page's own (promise 7). others tells
+// when another page could last be read. It reports whether to go on at once.
+func (r *reading) stuck(failed *slack.Error, now, others time.Time, impatient bool) {
+	if r.failures == 0 {
+		r.failingSince = now
+	}
+	r.failures++
+	r.err, r.retryAt = failed, now.Add(walkPause(r.failures))
+	if r.probing {
+		// Not even the top can be read: Slack is down.
+		r.probing, r.failures = false, 1
+		r.failingSince = now
+		return
+	}
+	lasting := r.failures >= poisonFailures && now.Sub(r.failingSince) >= poisonTime
+	if r.twins.ask {
+		if lasting {
+			r.twins.give()
+		}
+		return
+	}
+	if r.failures >= 2 || r.skipping {
+		r.narrow()
+	}
+	alone := failed.Class == slack.Unreadable || r.alone || others.After(r.failingSince)
+	switch {
+	case !r.skipping && !lasting && !(impatient && failed.Class == slack.Unreadable && r.failures >= 2):
+	case !alone:
+		r.probing = r.pos > 0
+	case r.skips >= maxSkips:
+		// Slack is down; the reading begins anew.
+		r.skipping, r.skips, r.skipped, r.failures = false, 0, 0, 0
+		r.limit = r.size
+		r.restart()
+	default:
+		r.skipping = true
+		r.retryAt = now
+		r.skip()
+	}
+}
+
+// narrow asks for less than what failed.
+func (r *reading) narrow() {
+	if r.numbered {
+		r.bad = r.start + r.count
+		return
+	}
+	r.limit = max(1, r.limit/2)
+}
+
+// skip leaves out what can't be asked for in smaller parts.
+func (r *reading) skip() {
+	if r.numbered {
+		if _, _, ok := covering(r.pos, r.from, r.bad-1, maxCount); ok && r.bad-1 > r.pos {
+			return
+		}
+	} else if r.limit > 1 {
+		return
+	}
+	r.skips++
+	start, ok := firstStart(r.pos + 1)
+	if !ok {
+		// Slack gives no page behind it.
+		r.restart()
+		return
+	}
+	r.skipped += start - r.pos
+	r.numbered, r.cursor, r.limit = true, "", max(1, r.limit)
+	r.pos, r.from, r.bad = start, start, 0
+}
+
+// order is what the answers show of the list's order.
+type order struct {
+	// Of the last row with both dates, and the least of all:
+	first, last             int64
+	lowestFirst, lowestLast int64
+	any                     bool
+	// risesFirst and risesLast are set when date_first, date_last was seen
+	// rising inside one answer, so that the list is not sorted by it.
+	risesFirst, risesLast bool
+	// pastFirst and pastLast are set while all rows of the answer have dates
+	// before the reading's bound, olderFirst and olderLast count such rows since
+	// the last other one.
+	pastFirst, pastLast   bool
+	olderFirst, olderLast int
+}
+
+func (o *order) next() { o.any, o.pastFirst, o.pastLast = false, false, false }
+
+func (o *order) row(first, last, bound int64) {
+	if o.any {
+		o.risesFirst = o.risesFirst || first > o.first
+		o.risesLast = o.risesLast || last > o.last
+	} else {
+		o.pastFirst, o.pastLast = true, true
+	}
+	o.any, o.first, o.last = true, first, last
+	if o.lowestLast == 0 || last < o.lowestLast {
+		o.lowestLast = last
+	}
+	if o.lowestFirst == 0 || first < o.lowestFirst {
+		o.lowestFirst = first
+	}
+	older(first < bound, &o.pastFirst, &o.olderFirst)
+	older(last < bound, &o.pastLast, &o.olderLast)
+}
+
+func older(is bool, past *bool, count *int) {
+	if *count++; !is {
+		*past, *count = false, 0
+	}
+}
+
+// beyond reports whether the reading has come to rows whose date_first (or
+// date_last) are all before its bound. One odd row is not enough.
+func (o *order) beyondFirst() bool { return o.pastFirst && o.olderFirst >= manyOlder }
+func (o *order) beyondLast() bool  { return o.pastLast && o.olderLast >= manyOlder }
+
+// twins watches for equal rows in one second that a page's edge splits: only
+// an answer that shows the whole second tells them from a row that shifted
+// between two answers.
+type twins struct {
+	// The second at the bottom of what was read, where its rows begin in the
+	// list, how many rows it has, and how many of each over all answers.
+	date     int64
+	at, rows int
+	counts   map[checkpoint.Key]int
+	// split is set when the second goes over an edge; suspect when it ended
+	// after that.
+	split, any bool
+	suspects   []suspect
+	// ask is set while the rows from…to-1 are asked for in one answer; whole
+	// tells whether the answer showed them so.
+	ask      bool
+	from, to int
+	second   int64
+	tries    int
+	// Of the answer that is being read:
+	begun, inside, behind bool
+	seenAt, seenRows      int
+}
+
+// suspect is a second that was split by an edge.
+type suspect struct {
+	date   int64
+	at, to int
+	counts map[checkpoint.Key]int
+}
+
+func (t *twins) next() { t.begun, t.inside, t.behind, t.seenRows = false, false, false, 0 }
+
+// row takes the n-th row of the answer.
+func (t *twins) row(n, pos int, key checkpoint.Key, date int64) {
+	if t.ask {
+		switch {
+		case date == t.second:
+			if !t.inside {
+				t.inside, t.seenAt = true, n
+			}
+			t.seenRows = n - t.seenAt + 1
+		case t.inside:
+			t.behind = true
+		}
+		return
+	}
+	fresh := !t.begun
+	t.begun = true
+	if !t.any || date != t.date {
+		t.end(pos)
+		t.any, t.date, t.at, t.rows, t.split = true, date, pos, 0, false
+		t.counts = map[checkpoint.Key]int{}
+	} else if fresh {
+		t.split = true
+	}
+	t.counts[key]++
+	t.rows = pos - t.at + 1
+}
+
+// end closes the second at the bottom.
+func (t *twins) end(pos int) {
+	if t.any && t.split {
+		t.suspects = append(t.suspects, suspect{date: t.date, at: t.at, to: max(pos, t.at+1), counts: t.counts})
+	}
+	t.any = false
+}
+
+// suspect asks for the next suspect that is one, if there is any.
+func (t *twins) suspect(is func(suspect) bool) {
+	t.ask = false
+	for len(t.suspects) > 0 && !t.ask {
+		s := t.suspects[0]
+		t.suspects = t.suspects[1:]
+		if is(s) {
+			t.ask, t.from, t.to, t.second, t.tries = true, s.at, s.to, s.date, 0
+		}
+	}
+}
+
+// give gives up on the second that is asked for.
+func (t *twins) give() { t.ask = false }
+
+// shown reports whether the answer showed the whole second, and corrects where
+// it is looked for if not.
+func (t *twins) shown(r *reading) bool {
+	if t.inside && (t.seenAt > 0 || r.start == 0) && (t.behind || r.rows < r.count) {
+		return true
+	}
+	if t.inside {
+		t.from, t.to = r.start+t.seenAt, r.start+t.seenAt+max(t.seenRows, t.to-t.from)
+	}
+	t.tries++
+	return false
+}
