@@ -28,11 +28,20 @@ export METRICS_PORT
 
 mkdir -p .run
 if [[ -n ${SLACK_TOKEN:-} ]]; then
-	config=examples/run-slack.yaml
 	echo "Polling Slack with SLACK_TOKEN. Positions are kept in .run/slack; Ctrl-C ends."
-	echo "audit logs: on"
+	# It prints the sections of what the token can read, and says on the terminal what is on and why another is off.
+	sections=$(bin/slacklogs readable)
+	if [[ -z $sections ]]; then
+		echo "There is nothing that this token can read." >&2
+		exit 1
+	fi
+	sed '/^    [a-z]*_logs:/d' examples/run-slack.yaml >.run/slack.yaml
+	config=(--config .run/slack.yaml)
+	while read -r section; do
+		config+=(--config "yaml:receivers::slacklogs::$section")
+	done <<<"$sections"
 else
-	config=examples/simulator.yaml
+	config=(--config examples/simulator.yaml)
 	# The simulator begins anew each time, so the positions in what it said before are worth nothing.
 	rm -rf .run/simulator
 	: >.run/simulator.log
@@ -51,12 +60,12 @@ else
 	fi
 	export SIMULATOR_URL
 	echo "SLACK_TOKEN is not set: polling a simulator at $SIMULATOR_URL. Ctrl-C ends."
-	echo "audit logs: on"
+	for log in audit access integration; do
+		echo "$log logs: on"
+	done
 fi
-echo "access logs: off, this version does not read them"
-echo "integration logs: off, this version does not read them"
 echo "The collector's metrics: http://127.0.0.1:$METRICS_PORT/metrics"
 
-bin/otelcol-slacklogs --config "$config" &
+bin/otelcol-slacklogs "${config[@]}" &
 collector=$!
 wait "$collector"

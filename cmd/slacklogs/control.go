@@ -4,9 +4,12 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -21,6 +24,18 @@ func (w *world) control(token string) http.Handler {
 		}
 		w.happen(at, intParam(r, "n", 1))
 	})
+	mux.HandleFunc("POST /control/login", w.inTeam(func(r *http.Request, team string) {
+		w.login(team, w.now(), intParam(r, "n", 1))
+	}))
+	mux.HandleFunc("POST /control/again", w.inTeam(func(r *http.Request, team string) {
+		w.again(team, w.now(), intParam(r, "n", 1))
+	}))
+	mux.HandleFunc("POST /control/change", w.inTeam(func(r *http.Request, team string) {
+		w.change(team, w.now(), intParam(r, "n", 1), intParam(r, "twins", 0))
+	}))
+	mux.HandleFunc("POST /control/refuse", w.inTeam(func(r *http.Request, team string) {
+		w.slack.Refuse(team, r.FormValue("code"))
+	}))
 	mux.HandleFunc("POST /control/down", func(_ http.ResponseWriter, r *http.Request) {
 		w.slack.Down(r.FormValue("on") == "1")
 	})
@@ -34,6 +49,8 @@ func (w *world) control(token string) http.Handler {
 		_ = json.NewEncoder(rw).Encode(map[string]any{
 			"held":       w.slack.Len(),
 			"shown":      len(w.slack.Shown()),
+			"logins":     len(w.slack.Logins("")),
+			"changes":    len(w.slack.Changes("")),
 			"calls":      w.slack.CallCount(),
 			"violations": w.slack.Violations(),
 		})
@@ -46,7 +63,34 @@ func (w *world) control(token string) http.Handler {
 			}
 		}
 	})
+	mux.HandleFunc("GET /control/logins", func(rw http.ResponseWriter, _ *http.Request) {
+		for _, l := range w.slack.Logins("") {
+			printRow(rw, l.Team, l.Text())
+		}
+	})
+	mux.HandleFunc("GET /control/changes", func(rw http.ResponseWriter, _ *http.Request) {
+		for _, c := range w.slack.Changes("") {
+			printRow(rw, c.Team, c.JSON)
+		}
+	})
 	return mux
+}
+
+// printRow writes a line that --logins-file and --changes-file take.
+func printRow(w io.Writer, team string, row []byte) {
+	fmt.Fprintf(w, "{\"team_id\":%q,\"event\":%s}\n", team, row)
+}
+
+// inTeam is for what happens in the workspace of the parameter team; without one, in the first.
+func (w *world) inTeam(happen func(r *http.Request, team string)) http.HandlerFunc {
+	return func(rw http.ResponseWriter, r *http.Request) {
+		team := cmp.Or(r.FormValue("team"), w.teams[0])
+		if !slices.Contains(w.teams, team) {
+			http.Error(rw, "no such workspace", http.StatusNotFound)
+			return
+		}
+		happen(r, team)
+	}
 }
 
 // intParam reads a parameter that only tests send; what is not a number counts as missing.

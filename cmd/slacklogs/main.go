@@ -23,6 +23,7 @@ type verb struct {
 
 var verbs = []verb{
 	{"simulate", "serve a made-up Slack organisation on loopback, to try the receiver without Slack", simulate},
+	{"readable", "say which log types the token in SLACK_TOKEN can read", readable},
 }
 
 // errUsage is for wrong arguments whose explanation has been printed.

@@ -9,9 +9,12 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +43,13 @@ func TestUsage(t *testing.T) {
 		{"no history", []string{"simulate", "--history", "0s"}, 2, "", "--history must be more than 0"},
 		{"no token", []string{"simulate", "--token", ""}, 2, "", "--token must not be empty"},
 		{"no such file", []string{"simulate", "--entries", "nowhere.jsonl"}, 1, "", "nowhere.jsonl"},
+		{"no such file of logins", []string{"simulate", "--logins-file", "nowhere.jsonl"}, 1, "", "nowhere.jsonl"},
+		{"no such file of changes", []string{"simulate", "--changes-file", "nowhere.jsonl"}, 1, "", "nowhere.jsonl"},
+		{"logins below zero", []string{"simulate", "--logins", "-1"}, 2, "", "must not be below 0"},
+		{"no workspace", []string{"simulate", "--workspaces", "0"}, 2, "", "--workspaces must be 1, 2 or 3"},
+		{"too many workspaces", []string{"simulate", "--workspaces", "4"}, 2, "", "--workspaces must be 1, 2 or 3"},
+		{"refused is none", []string{"simulate", "--refused", "3"}, 2, "", "--refused must be 0 or the number of a workspace"},
+		{"unknown order", []string{"simulate", "--access-order", "newest"}, 2, "", `must be last, first or none, not "newest"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
@@ -74,7 +84,7 @@ func start(t *testing.T, flags ...string) simulation {
 		cancel()
 		return <-code
 	}}
-	for !strings.Contains(s.setup, "audit_logs: {}\n") && !strings.Contains(s.setup, "start_time") {
+	for strings.Count(s.setup, "team_ids") < 2 {
 		line, err := lines.ReadString('\n')
 		require.NoError(t, err)
 		s.setup += line
@@ -96,8 +106,8 @@ func (s simulation) do(method, path, token string) (int, string) {
 }
 
 func (s simulation) stats() (st struct {
-	Held, Shown, Calls int
-	Violations         []string
+	Held, Shown, Logins, Changes, Calls int
+	Violations                          []string
 },
 ) {
 	_, body := s.do(http.MethodGet, "/control/stats", "")
@@ -110,7 +120,9 @@ func TestSimulate(t *testing.T) {
 	assert.True(t, strings.HasPrefix(s.url, "http://127.0.0.1:"), s.url)
 	assert.Contains(t, s.setup, "endpoint: "+s.url+"/api\n")
 	assert.Contains(t, s.setup, "audit_endpoint: "+s.url+"/audit/v1\n")
-	assert.Contains(t, s.setup, "start_time: ", "the backlog is as old as the receiver looks back")
+	assert.Contains(t, s.setup, "    audit_logs:\n      start_time: ", "the backlog is as old as the receiver looks back")
+	assert.Contains(t, s.setup, "    access_logs:\n      initial_lookback: ")
+	assert.True(t, strings.HasSuffix(s.setup, "    integration_logs:\n      initial_lookback: 26h\n      team_ids: [\"*\"]\n"), s.setup)
 
 	status, body := s.do(http.MethodGet, "/audit/v1/logs?limit=1000", "xoxp-whatever")
 	assert.Equal(t, http.StatusOK, status)
@@ -125,7 +137,13 @@ func TestSimulate(t *testing.T) {
 func TestSimulateOneToken(t *testing.T) {
 	s := start(t, "--token", "xoxp-1", "--history", "1h")
 	assert.Contains(t, s.setup, `token: "xoxp-1"`)
-	assert.Contains(t, s.setup, "audit_logs: {}")
+	assert.True(t, strings.HasSuffix(s.setup, `
+    audit_logs: {}
+    access_logs:
+      team_ids: ["*"]
+    integration_logs:
+      team_ids: ["*"]
+`), s.setup)
 	status, _ := s.do(http.MethodGet, "/audit/v1/logs", "xoxp-1")
 	assert.Equal(t, http.StatusOK, status)
 	status, _ = s.do(http.MethodGet, "/audit/v1/logs", "xoxp-2")
@@ -134,13 +152,76 @@ func TestSimulateOneToken(t *testing.T) {
 
 func TestSimulateLive(t *testing.T) {
 	s := start(t, "--backlog", "0", "--rate", "60000", "--control")
-	assert.Eventually(t, func() bool { return s.stats().Shown > 0 }, 5*time.Second, 10*time.Millisecond)
+	before := s.stats()
+	assert.Eventually(t, func() bool {
+		st := s.stats()
+		return st.Shown > 0 && st.Logins > before.Logins && st.Changes > before.Changes
+	}, 5*time.Second, 10*time.Millisecond)
 }
 
 // The entries that the README serves are good.
 func TestSimulateTestdata(t *testing.T) {
-	s := start(t, "--entries", filepath.Join("..", "..", "testdata", "audit.jsonl"), "--control")
-	assert.Equal(t, 60, s.stats().Held)
+	file := func(name string) string { return filepath.Join("..", "..", "testdata", name) }
+	s := start(t, "--entries", file("audit.jsonl"), "--logins-file", file("access.jsonl"), "--changes-file", file("integration.jsonl"), "--control")
+	st := s.stats()
+	assert.Equal(t, 60, st.Held)
+	assert.Equal(t, 30, st.Logins)
+	assert.Equal(t, 20, st.Changes)
+}
+
+func TestSimulateWorkspaces(t *testing.T) {
+	s := start(t, "--rate", "0", "--workspaces", "3", "--refused", "2", "--logins", "31", "--changes", "17", "--control")
+	st := s.stats()
+	assert.Equal(t, 31, st.Logins)
+	assert.Equal(t, 17, st.Changes)
+	_, body := s.do(http.MethodGet, "/api/auth.teams.list", "any")
+	teams := regexp.MustCompile(`T04BW\w+`).FindAllString(body, -1)
+	require.Len(t, teams, 3)
+	for i, team := range teams {
+		for path, least := range map[string]int{"/api/team.accessLogs": 10, "/api/team.integrationLogs": 4} {
+			_, body := s.do(http.MethodGet, path+"?team_id="+team, "any")
+			if i == 1 {
+				assert.Equal(t, `{"ok":false,"error":"team_access_not_granted"}`, body)
+			} else {
+				assert.GreaterOrEqual(t, strings.Count(body, `"user_id":`), least)
+			}
+		}
+	}
+	_, body = s.do(http.MethodGet, "/control/changes", "")
+	rows := map[string]int{}
+	for row := range strings.Lines(body) {
+		rows[row]++
+	}
+	assert.Equal(t, 2, slices.Max(slices.Collect(maps.Values(rows))), "twins")
+}
+
+func TestSimulateAccessOrder(t *testing.T) {
+	for order, want := range map[string][2]bool{"last": {true, false}, "first": {false, true}, "none": {false, false}} {
+		s := start(t, "--rate", "0", "--workspaces", "1", "--access-order", order)
+		_, body := s.do(http.MethodGet, "/api/team.accessLogs?limit=999&team_id=T04BWHARBOR", "any")
+		var v struct {
+			Logins []struct {
+				First int64 `json:"date_first"`
+				Last  int64 `json:"date_last"`
+			}
+		}
+		require.NoError(t, json.Unmarshal([]byte(body), &v))
+		require.Len(t, v.Logins, 60)
+		falling := [2]bool{true, true}
+		for i, l := range v.Logins[1:] {
+			falling[0] = falling[0] && l.Last <= v.Logins[i].Last
+			falling[1] = falling[1] && l.First <= v.Logins[i].First
+		}
+		assert.Equal(t, want, falling, order)
+	}
+}
+
+func TestMeasure(t *testing.T) {
+	var stdout bytes.Buffer
+	require.Zero(t, run(t.Context(), []string{"simulate", "--measure"}, &stdout, io.Discard))
+	assert.Regexp(t, `audit logs +25000 records +2\d{7} bytes`, stdout.String())
+	assert.Regexp(t, `access logs +16000 records +\d{7} bytes`, stdout.String())
+	assert.Regexp(t, `integration logs +20 records +\d{4} bytes`, stdout.String())
 }
 
 func TestControl(t *testing.T) {
@@ -179,7 +260,45 @@ func TestControl(t *testing.T) {
 	post("/control/down?on=0")
 	assert.Equal(t, http.StatusOK, logs())
 
+	post("/control/login?n=3")
+	post("/control/login?team=T04BWLABORA")
 	st := s.stats()
+	assert.Equal(t, 64, st.Logins)
+	began := time.Now().Unix()
+	post("/control/again?team=T04BWLABORA&n=2")
+	_, rows := s.do(http.MethodGet, "/control/logins", "")
+	active := 0
+	for row := range strings.Lines(rows) {
+		var v struct {
+			Team  string `json:"team_id"`
+			Event struct {
+				Last int64 `json:"date_last"`
+			}
+		}
+		require.NoError(t, json.Unmarshal([]byte(row), &v))
+		if v.Team == "T04BWLABORA" && v.Event.Last >= began {
+			active++
+		}
+	}
+	assert.GreaterOrEqual(t, active, 2)
+	post("/control/change?n=2&twins=2")
+	assert.Equal(t, 18, s.stats().Changes)
+	_, rows = s.do(http.MethodGet, "/control/changes", "")
+	first, _, _ := strings.Cut(rows, "\n")
+	assert.Equal(t, 3, strings.Count(rows, first), "one row and two twins")
+
+	post("/control/refuse?team=T04BWLABORA&code=access_denied")
+	changes := func() string {
+		_, body := s.do(http.MethodGet, "/api/team.integrationLogs?team_id=T04BWLABORA", "any")
+		return body
+	}
+	assert.Contains(t, changes(), "access_denied")
+	post("/control/refuse?team=T04BWLABORA&code=")
+	assert.Contains(t, changes(), `"ok":true`)
+	status, _ := s.do(http.MethodPost, "/control/login?team=T04BWFIELD0", "")
+	assert.Equal(t, http.StatusNotFound, status, "the token can't read it")
+
+	st = s.stats()
 	assert.Equal(t, 30, st.Held)
 	assert.Equal(t, 30, st.Shown)
 	assert.Greater(t, st.Calls, 5)
@@ -201,6 +320,43 @@ func TestSimulateEntries(t *testing.T) {
 	assert.Contains(t, body, `[{"id":"c","date_create":null}]`)
 }
 
+func TestSimulateRows(t *testing.T) {
+	file := func(name, text string) string {
+		name = filepath.Join(t.TempDir(), name)
+		require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
+		return name
+	}
+	logins := file("logins.jsonl", `{"user_id":"U1","ip":"192.0.2.1","date_first":1600000000,"date_last":1600000007}
+{"team_id":"T04BWLABORA","event":{"user_id":"U1","ip":"192.0.2.1","date_first":1600000000,"date_last":1600000008}}
+{"user_id":7,"date_last":"soon"}
+{"user_id":8,"date_last":"soon"}`)
+	changes := file("changes.jsonl", `{"date":"1600000001","app_id":"A1"}
+{"event":{"date":1600000002,"app_id":"A2","team_id":"T04BWLABORA"}}
+{"app_id":"A3"}`)
+	s := start(t, "--logins-file", logins, "--changes-file", changes, "--control")
+	assert.Contains(t, s.setup, "audit_logs: {}\n    access_logs:\n      initial_lookback: ")
+	st := s.stats()
+	assert.Equal(t, []int{0, 4, 3}, []int{st.Held, st.Logins, st.Changes}, "nothing is made up")
+
+	_, body := s.do(http.MethodGet, "/api/team.accessLogs?team_id=T04BWHARBOR", "any")
+	assert.Contains(t, body, `{"user_id":8,"date_last":"soon"},{"user_id":7,"date_last":"soon"},{"user_id":"U1","ip":"192.0.2.1","date_first":1600000000,"date_last":1600000007}]`)
+	_, body = s.do(http.MethodGet, "/api/team.accessLogs?team_id=T04BWLABORA", "any")
+	assert.Contains(t, body, `"logins":[{"user_id":"U1","ip":"192.0.2.1","date_first":1600000000,"date_last":1600000008}]`)
+	_, body = s.do(http.MethodGet, "/api/team.integrationLogs?team_id=T04BWHARBOR", "any")
+	assert.Contains(t, body, `"logs":[{"app_id":"A3"},{"date":"1600000001","app_id":"A1"}]`)
+	_, body = s.do(http.MethodGet, "/api/team.integrationLogs?team_id=T04BWLABORA", "any")
+	assert.Contains(t, body, `"app_id":"A2"`)
+
+	_, rows := s.do(http.MethodGet, "/control/changes", "")
+	again := start(t, "--changes-file", file("again.jsonl", rows), "--control")
+	_, body = again.do(http.MethodGet, "/control/changes", "")
+	assert.Equal(t, rows, body, "what one simulation shows another can serve")
+
+	var stderr bytes.Buffer
+	assert.Equal(t, 1, run(t.Context(), []string{"simulate", "--changes-file", file("bad.jsonl", `{"team_id":"T1"}`)}, io.Discard, &stderr))
+	assert.Contains(t, stderr.String(), `bad.jsonl:1: "T1" is no workspace of the simulation; there are T04BWHARBOR, T04BWLABORA`)
+}
+
 func TestSimulateBadEntries(t *testing.T) {
 	for _, bad := range []string{`{"id":`, `null`, `42`, `plain text`} {
 		name := filepath.Join(t.TempDir(), "entries.jsonl")
@@ -213,9 +369,11 @@ func TestSimulateBadEntries(t *testing.T) {
 
 func TestWorld(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	w := newWorld(simulateFlags{token: "any", late: true}, func() time.Time { return now })
-	w.past(1000, 24*time.Hour)
+	w := newWorld(simulateFlags{token: "any", late: true, workspaces: 2}, func() time.Time { return now })
+	w.past(1000, 100, 40, 24*time.Hour)
 	assert.Equal(t, 1000, w.slack.Len())
+	assert.Len(t, w.slack.Logins(""), 100)
+	assert.Len(t, w.slack.Changes(""), 40)
 	assert.Equal(t, now.Add(-24*time.Hour), w.oldest())
 
 	w.live(90, true)
@@ -225,4 +383,22 @@ func TestWorld(t *testing.T) {
 		w.live(90, true)
 	}
 	assert.Equal(t, 1001+burstSize, w.slack.Len())
+
+	began := now.Unix()
+	for range 10_000 {
+		now = now.Add(tick)
+		w.live(8, false)
+	}
+	added, again := 0, 0
+	for _, l := range w.slack.Logins("") {
+		switch {
+		case l.First > began:
+			added++
+		case l.Last > began:
+			again++
+		}
+	}
+	assert.InDelta(t, 6, added, 1, "of 133 entries a twentieth")
+	assert.InDelta(t, 26, again, 1, "and a fifth")
+	assert.InDelta(t, 46, len(w.slack.Changes("")), 1)
 }

@@ -15,12 +15,16 @@ import (
 )
 
 type simulateFlags struct {
-	listen, entries, token string
-	history                time.Duration
-	backlog, faults, limit int
-	rate                   float64
-	burst, late, control   bool
-	seed                   uint64
+	listen, token                        string
+	entriesFile, loginsFile, changesFile string
+	accessOrder                          string
+	history                              time.Duration
+	backlog, logins, changes             int
+	workspaces, refused                  int
+	faults, limit, webLimit              int
+	rate                                 float64
+	burst, late, control, measure        bool
+	seed                                 uint64
 }
 
 func parseSimulate(args []string, stderr io.Writer) (simulateFlags, error) {
@@ -28,17 +32,26 @@ func parseSimulate(args []string, stderr io.Writer) (simulateFlags, error) {
 	set := flag.NewFlagSet("slacklogs simulate", flag.ContinueOnError)
 	set.SetOutput(stderr)
 	set.StringVar(&f.listen, "listen", "127.0.0.1:8765", "loopback `address` to serve on; port 0 = any free one")
-	set.StringVar(&f.entries, "entries", "", "serve the entries of this JSONL `file` instead of made-up ones")
-	set.DurationVar(&f.history, "history", 24*time.Hour, "how far back made-up entries go")
-	set.IntVar(&f.backlog, "backlog", 2000, "made-up entries spread over the history")
-	set.Float64Var(&f.rate, "rate", 60, "made-up entries a minute from now on; 0 = none")
+	set.StringVar(&f.entriesFile, "entries", "", "serve the audit entries of this JSONL `file`, and nothing made-up")
+	set.StringVar(&f.loginsFile, "logins-file", "", "serve the access log rows of this JSONL `file`, and nothing made-up")
+	set.StringVar(&f.changesFile, "changes-file", "", "serve the integration log rows of this JSONL `file`, and nothing made-up")
+	set.DurationVar(&f.history, "history", 24*time.Hour, "how far back what is made up goes")
+	set.IntVar(&f.backlog, "backlog", 2000, "made-up audit entries spread over the history")
+	set.IntVar(&f.logins, "logins", 60, "made-up access log rows spread over the history")
+	set.IntVar(&f.changes, "changes", 12, "made-up integration log rows spread over the history")
+	set.Float64Var(&f.rate, "rate", 60, "made-up audit entries a minute from now on; beside them a quarter as many access log rows, new or active\nagain, and a twentieth as many integration changes; 0 = none")
+	set.StringVar(&f.accessOrder, "access-order", "last", "`order` of the access logs: last or first = by date_last or date_first, none = by neither")
+	set.IntVar(&f.workspaces, "workspaces", 2, "workspaces of the organisation, 1 to 3")
+	set.IntVar(&f.refused, "refused", 0, "refuse the access and integration logs of the `n`-th workspace; 0 = of none")
 	set.BoolVar(&f.burst, "burst", false, "once a minute 500 entries in one second")
 	set.BoolVar(&f.late, "late", false, "show each tenth entry late, by up to 20 minutes")
 	set.IntVar(&f.faults, "faults", 0, "make each n-th answer faulty, with one fault after the other; 0 = none")
 	set.IntVar(&f.limit, "limit", 50, "audit calls a minute for the whole organisation; 0 = no limit")
+	set.IntVar(&f.webLimit, "web-limit", 20, "calls a minute of each other method for each workspace; 0 = no limit")
 	set.Uint64Var(&f.seed, "seed", 1, "the same seed makes up the same company")
 	set.StringVar(&f.token, "token", "any", "the token that is accepted; any = every one")
 	set.BoolVar(&f.control, "control", false, "let tests steer the simulation under /control/")
+	set.BoolVar(&f.measure, "measure", false, "print how much an organisation of 1000 users logs in a day, and end")
 	if err := set.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return f, err
@@ -59,8 +72,14 @@ func (f simulateFlags) problem(rest []string) string {
 		return fmt.Sprintf("%q is no flag", rest[0])
 	case f.history <= 0:
 		return "--history must be more than 0"
-	case f.backlog < 0 || f.rate < 0 || f.faults < 0 || f.limit < 0:
-		return "--backlog, --rate, --faults and --limit must not be below 0"
+	case f.rate < 0 || min(f.backlog, f.logins, f.changes, f.faults, f.limit, f.webLimit) < 0:
+		return "--backlog, --logins, --changes, --rate, --faults, --limit and --web-limit must not be below 0"
+	case f.workspaces < 1 || f.workspaces > 3:
+		return "--workspaces must be 1, 2 or 3"
+	case f.refused < 0 || f.refused > f.workspaces:
+		return "--refused must be 0 or the number of a workspace, 1 to --workspaces"
+	case !isAccessOrder(f.accessOrder):
+		return fmt.Sprintf("--access-order must be last, first or none, not %q", f.accessOrder)
 	case f.token == "":
 		return "--token must not be empty; any accepts every token"
 	}
@@ -80,16 +99,18 @@ func simulate(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	if err != nil {
 		return err
 	}
+	if f.measure {
+		measure(stdout, f.seed)
+		return nil
+	}
 	w := newWorld(f, time.Now)
 	defer w.slack.Close()
-	if f.entries == "" {
-		w.past(f.backlog, f.history)
+	if f.entriesFile+f.loginsFile+f.changesFile == "" {
+		w.past(f.backlog, f.logins, f.changes, f.history)
 	} else {
-		entries, err := readEntries(f.entries, time.Now())
-		if err != nil {
+		if err := w.load(f); err != nil {
 			return err
 		}
-		w.slack.Add(entries...)
 		f.rate, f.burst = 0, false
 	}
 
@@ -107,7 +128,7 @@ func simulate(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	go func() { served <- server.Serve(listener) }()
 	defer server.Close()
 
-	printSetup(stdout, "http://"+listener.Addr().String(), f.token, w.oldest())
+	printSetup(stdout, "http://"+listener.Addr().String(), f.token, w.oldest(), w.oldestRow())
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for {
@@ -122,9 +143,12 @@ func simulate(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	}
 }
 
-// printSetup shows what to put into the collector's configuration. The start is named only if the receiver's
-// own lookback would miss it.
-func printSetup(w io.Writer, url, token string, oldest time.Time) {
+// lookback is the receiver's own; what is older it has to be told of.
+const lookback = 24 * time.Hour
+
+// printSetup shows what to put into the collector's configuration. How far to look back is named only if the
+// receiver's own lookback would miss something.
+func printSetup(w io.Writer, url, token string, entry, row time.Time) {
 	if token == "any" {
 		token = "any-text-will-do"
 	}
@@ -136,9 +160,16 @@ receivers:
     endpoint: %[1]s/api
     audit_endpoint: %[1]s/audit/v1
 `, url, token)
-	if time.Since(oldest) > 23*time.Hour {
-		fmt.Fprintf(w, "    audit_logs:\n      start_time: %q\n", oldest.UTC().Format(time.RFC3339))
+	if time.Since(entry) > lookback-time.Hour {
+		fmt.Fprintf(w, "    audit_logs:\n      start_time: %q\n", entry.UTC().Format(time.RFC3339))
 	} else {
 		fmt.Fprintln(w, "    audit_logs: {}")
+	}
+	for _, section := range []string{"access_logs", "integration_logs"} {
+		fmt.Fprintf(w, "    %s:\n", section)
+		if age := time.Since(row); age > lookback-time.Hour {
+			fmt.Fprintf(w, "      initial_lookback: %dh\n", age/time.Hour+2)
+		}
+		fmt.Fprintln(w, `      team_ids: ["*"]`)
 	}
 }

@@ -52,7 +52,7 @@ func (l *callLog) add(r CallRecord, caller string) {
 
 // judgeList looks at the parameters of the Web API's lists.
 func (l *callLog) judgeList(r CallRecord) {
-	most := map[string]int64{}
+	var most map[string]int64
 	switch r.Path {
 	case PathAccess:
 		most = map[string]int64{"limit": maxAccessLimit, "count": maxCount, "page": maxPage}

@@ -95,7 +95,7 @@ func (s *Server) teamsList(call Call, who Identity, known, empty bool) answer {
 	case len(rows) > int(limit):
 		rows = rows[:limit]
 	}
-	metadata := ""
+	var metadata string
 	if next := start + len(rows); empty || next < len(teams) {
 		metadata = cursorMetadata(from.to(place{}, next))
 	} else {
