@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +29,15 @@ const (
 	// slackAuditLimit is Slack's own limit of audit calls a minute, for all
 	// apps of an organisation together.
 	slackAuditLimit = 50
+	// slackListLimit is Slack's limit a minute of access, and of integration
+	// log calls, for each app and workspace.
+	slackListLimit = 20
+	// allTeams in team_ids stands for all workspaces of the organisation.
+	allTeams = "*"
 )
+
+// workspaceID is what the id of a workspace looks like.
+var workspaceID = regexp.MustCompile(`^[A-Z][A-Z0-9]{1,29}$`)
 
 // auditEndpoints are the audit APIs that belong to Slack's Web APIs.
 var auditEndpoints = map[string]string{
@@ -47,6 +57,10 @@ type Config struct {
 	Storage *component.ID `mapstructure:"storage"`
 	// AuditLogs switches the audit logs on.
 	AuditLogs configoptional.Optional[auditLogsConfig] `mapstructure:"audit_logs"`
+	// AccessLogs switches the access logs on.
+	AccessLogs configoptional.Optional[accessLogsConfig] `mapstructure:"access_logs"`
+	// IntegrationLogs switches the integration logs on.
+	IntegrationLogs configoptional.Optional[integrationLogsConfig] `mapstructure:"integration_logs"`
 	// RetryOnFailure says how a batch that the pipeline refused is offered
 	// again. A limit ends the attempt, never the entry.
 	RetryOnFailure configretry.BackOffConfig `mapstructure:"retry_on_failure"`
@@ -85,6 +99,54 @@ type auditLogsConfig struct {
 	_ struct{}
 }
 
+// accessLogsConfig is the section access_logs.
+type accessLogsConfig struct {
+	// PollInterval is from the start of one poll to the start of the next.
+	PollInterval time.Duration `mapstructure:"poll_interval"`
+	// InitialLookback sets the start of the logs at the very first start.
+	InitialLookback time.Duration `mapstructure:"initial_lookback"`
+	// StartTime (RFC 3339) wins over InitialLookback.
+	StartTime time.Time `mapstructure:"start_time"`
+	// PageSize is the most rows asked for with one call, 1 to 999.
+	PageSize int `mapstructure:"page_size"`
+	// RequestsPerMinute is this receiver's own budget of calls.
+	RequestsPerMinute float64 `mapstructure:"requests_per_minute"`
+	// SweepInterval is the time between two readings of the whole list; 0 = none.
+	SweepInterval time.Duration `mapstructure:"sweep_interval"`
+	// SweepWindow is how long a row may be inactive before it is forgotten.
+	SweepWindow time.Duration `mapstructure:"sweep_window"`
+	// TeamIDs are the workspaces to read with a token of the organisation;
+	// ["*"] = all, empty = the token's own.
+	TeamIDs []string `mapstructure:"team_ids"`
+	// StaleAfter is how long no new entry may come; 0 = for ever.
+	StaleAfter time.Duration `mapstructure:"stale_after"`
+
+	_ struct{}
+}
+
+// integrationLogsConfig is the section integration_logs.
+type integrationLogsConfig struct {
+	// PollInterval is from the start of one poll to the start of the next.
+	PollInterval time.Duration `mapstructure:"poll_interval"`
+	// InitialLookback sets the start of the logs at the very first start.
+	InitialLookback time.Duration `mapstructure:"initial_lookback"`
+	// StartTime (RFC 3339) wins over InitialLookback.
+	StartTime time.Time `mapstructure:"start_time"`
+	// PageSize is the most rows asked for with one call, 1 to 1000.
+	PageSize int `mapstructure:"page_size"`
+	// RequestsPerMinute is this receiver's own budget of calls.
+	RequestsPerMinute float64 `mapstructure:"requests_per_minute"`
+	// Overlap is how far polls look behind the watermark.
+	Overlap time.Duration `mapstructure:"overlap"`
+	// TeamIDs are the workspaces to read with a token of the organisation;
+	// ["*"] = all, empty = the token's own.
+	TeamIDs []string `mapstructure:"team_ids"`
+	// StaleAfter is how long no new entry may come; 0 = for ever.
+	StaleAfter time.Duration `mapstructure:"stale_after"`
+
+	_ struct{}
+}
+
 func createDefaultConfig() component.Config {
 	client := confighttp.NewDefaultClientConfig()
 	client.Endpoint = defaultEndpoint
@@ -102,6 +164,22 @@ func createDefaultConfig() component.Config {
 			SweepInterval:     6 * time.Hour,
 			SweepWindow:       24 * time.Hour,
 			StaleAfter:        24 * time.Hour,
+		}),
+		AccessLogs: configoptional.Default(accessLogsConfig{
+			PollInterval:      time.Minute,
+			InitialLookback:   24 * time.Hour,
+			PageSize:          999,
+			RequestsPerMinute: 15,
+			SweepInterval:     time.Hour,
+			SweepWindow:       168 * time.Hour,
+			StaleAfter:        24 * time.Hour,
+		}),
+		IntegrationLogs: configoptional.Default(integrationLogsConfig{
+			PollInterval:      time.Minute,
+			InitialLookback:   24 * time.Hour,
+			PageSize:          1000,
+			RequestsPerMinute: 15,
+			Overlap:           24 * time.Hour,
 		}),
 		RetryOnFailure:     retry,
 		Body:               record.BodyRaw,
@@ -131,15 +209,23 @@ func (c *Config) Validate() error {
 	if err := checkEndpoint("endpoint", c.Endpoint, defaultEndpoint); err != nil {
 		errs = append(errs, err)
 	}
-	if !c.AuditLogs.HasValue() {
+	if !c.AuditLogs.HasValue() && !c.AccessLogs.HasValue() && !c.IntegrationLogs.HasValue() {
 		errs = append(errs, errors.New("no log type is on; add a section such as audit_logs: {}"))
-	} else {
+	}
+	if c.AuditLogs.HasValue() {
 		errs = append(errs, c.AuditLogs.Get().validate())
+		// Only the audit logs need this address.
 		if audit := c.auditEndpoint(); audit == "" {
 			errs = append(errs, fmt.Errorf("audit_endpoint: unset, and endpoint %q is neither slack.com nor slack-gov.com; set the address of the audit API", redacted(c.Endpoint)))
 		} else if err := checkEndpoint("audit_endpoint", audit, auditEndpoints["slack.com"]); err != nil {
 			errs = append(errs, err)
 		}
+	}
+	if c.AccessLogs.HasValue() {
+		errs = append(errs, c.AccessLogs.Get().validate())
+	}
+	if c.IntegrationLogs.HasValue() {
+		errs = append(errs, c.IntegrationLogs.Get().validate())
 	}
 	if c.Compression.IsCompressed() {
 		errs = append(errs, errors.New("compression: the calls have no body to compress; take it out (answers are compressed by themselves)"))
@@ -213,31 +299,86 @@ func isLoopback(host string) bool {
 }
 
 func (c *auditLogsConfig) validate() error {
-	const section = "audit_logs::"
-	var errs []error
-	if c.PollInterval <= 0 {
-		errs = append(errs, errors.New(section+"poll_interval: must be above 0, such as 1m"))
+	s := section{name: "audit_logs"}
+	s.checkPolls(c.PollInterval, c.PageSize, 9999)
+	s.checkRate(c.RequestsPerMinute, fmt.Sprintf("%d for all apps of an organisation", slackAuditLimit))
+	s.checkNotNegative("initial_lookback", c.InitialLookback)
+	s.checkNotNegative("overlap", c.Overlap)
+	s.checkNotNegative("sweep_interval", c.SweepInterval)
+	s.checkNotNegative("sweep_window", c.SweepWindow)
+	s.checkNotNegative("stale_after", c.StaleAfter)
+	return errors.Join(s.errs...)
+}
+
+func (c *accessLogsConfig) validate() error {
+	s := section{name: "access_logs"}
+	s.checkPolls(c.PollInterval, c.PageSize, 999)
+	s.checkRate(c.RequestsPerMinute, fmt.Sprintf("%d for each app and workspace", slackListLimit))
+	s.checkNotNegative("initial_lookback", c.InitialLookback)
+	s.checkNotNegative("sweep_interval", c.SweepInterval)
+	// A row that is forgotten before it is read is lost.
+	if least := max(c.PollInterval, c.SweepInterval); c.SweepWindow < least || c.SweepWindow <= 0 {
+		s.add("sweep_window", "%s is too short; rows inactive for longer are forgotten, so it must be above 0 and no less than poll_interval and sweep_interval, such as 168h", c.SweepWindow)
 	}
-	if c.PageSize < 1 || c.PageSize > 9999 {
-		errs = append(errs, fmt.Errorf(section+"page_size: %d is outside 1 to 9999, the largest page that Slack gives", c.PageSize))
+	s.checkTeams(c.TeamIDs)
+	s.checkNotNegative("stale_after", c.StaleAfter)
+	return errors.Join(s.errs...)
+}
+
+func (c *integrationLogsConfig) validate() error {
+	s := section{name: "integration_logs"}
+	s.checkPolls(c.PollInterval, c.PageSize, 1000)
+	s.checkRate(c.RequestsPerMinute, fmt.Sprintf("%d for each app and workspace", slackListLimit))
+	s.checkNotNegative("initial_lookback", c.InitialLookback)
+	s.checkNotNegative("overlap", c.Overlap)
+	s.checkTeams(c.TeamIDs)
+	s.checkNotNegative("stale_after", c.StaleAfter)
+	return errors.Join(s.errs...)
+}
+
+// section collects what is wrong in one.
+type section struct {
+	name string
+	errs []error
+}
+
+func (s *section) add(key, format string, args ...any) {
+	s.errs = append(s.errs, fmt.Errorf("%s::%s: %s", s.name, key, fmt.Sprintf(format, args...)))
+}
+
+func (s *section) checkPolls(interval time.Duration, pageSize, largest int) {
+	if interval <= 0 {
+		s.add("poll_interval", "must be above 0, such as 1m")
 	}
+	if pageSize < 1 || pageSize > largest {
+		s.add("page_size", "%d is outside 1 to %d, the largest page that Slack gives", pageSize, largest)
+	}
+}
+
+func (s *section) checkRate(perMinute float64, allowed string) {
 	// NaN compares false with everything.
-	if !(c.RequestsPerMinute > 0) {
-		errs = append(errs, errors.New(section+"requests_per_minute: must be above 0; Slack allows 50 for all apps of an organisation"))
+	if !(perMinute > 0) {
+		s.add("requests_per_minute", "must be above 0; Slack allows %s", allowed)
 	}
-	for _, d := range []struct {
-		key   string
-		value time.Duration
-	}{
-		{"initial_lookback", c.InitialLookback},
-		{"overlap", c.Overlap},
-		{"sweep_interval", c.SweepInterval},
-		{"sweep_window", c.SweepWindow},
-		{"stale_after", c.StaleAfter},
-	} {
-		if d.value < 0 {
-			errs = append(errs, fmt.Errorf(section+"%s: %s is negative; use 0 or a time such as 24h", d.key, d.value))
+}
+
+func (s *section) checkNotNegative(key string, d time.Duration) {
+	if d < 0 {
+		s.add(key, "%s is negative; use 0 or a time such as 24h", d)
+	}
+}
+
+func (s *section) checkTeams(ids []string) {
+	for i, id := range ids {
+		switch {
+		case id == allTeams && len(ids) > 1:
+			s.add("team_ids", `"*" stands for all workspaces; keep it alone, or take it out and name them`)
+			return
+		case id == allTeams:
+		case !workspaceID.MatchString(id):
+			s.add("team_ids", "%q is not the id of a workspace, such as T0123ABCD", id)
+		case slices.Contains(ids[:i], id):
+			s.add("team_ids", "%s is there twice; take one out", id)
 		}
 	}
-	return errors.Join(errs...)
 }

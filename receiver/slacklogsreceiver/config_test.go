@@ -112,6 +112,61 @@ func TestConfig(t *testing.T) {
 				cfg.Body = record.BodyNone
 			},
 		},
+		{
+			name: "lists",
+			set: func(cfg *Config) {
+				cfg.AuditLogs = createDefaultConfig().(*Config).AuditLogs
+				cfg.AccessLogs.GetOrInsertDefault()
+				cfg.IntegrationLogs.GetOrInsertDefault()
+			},
+		},
+		{
+			name: "lists_of_another_host",
+			set: func(cfg *Config) {
+				cfg.Endpoint = "https://slack.brightwater.example/api"
+				cfg.AuditLogs = createDefaultConfig().(*Config).AuditLogs
+				cfg.AccessLogs.GetOrInsertDefault()
+			},
+			audit: "none",
+		},
+		{
+			name: "lists_all",
+			set: func(cfg *Config) {
+				*cfg.AccessLogs.GetOrInsertDefault() = accessLogsConfig{
+					PollInterval:      2 * time.Minute,
+					InitialLookback:   48 * time.Hour,
+					StartTime:         time.Date(2026, 1, 31, 10, 0, 0, 0, time.UTC),
+					PageSize:          100,
+					RequestsPerMinute: 10,
+					SweepInterval:     2 * time.Hour,
+					SweepWindow:       2 * time.Hour,
+					TeamIDs:           []string{"T1", "T04BRIGHTWATER"},
+					StaleAfter:        time.Hour,
+				}
+				*cfg.IntegrationLogs.GetOrInsertDefault() = integrationLogsConfig{
+					PollInterval:      time.Hour,
+					InitialLookback:   48 * time.Hour,
+					StartTime:         time.Date(2026, 1, 31, 10, 0, 0, 0, time.UTC),
+					PageSize:          500,
+					RequestsPerMinute: 0.5,
+					Overlap:           time.Hour,
+					TeamIDs:           []string{"*"},
+					StaleAfter:        720 * time.Hour,
+				}
+			},
+		},
+		{
+			name: "lists_smallest",
+			set: func(cfg *Config) {
+				a := cfg.AccessLogs.GetOrInsertDefault()
+				a.PollInterval, a.PageSize, a.RequestsPerMinute = 1, 1, 0.001
+				a.InitialLookback, a.SweepInterval, a.SweepWindow, a.StaleAfter = 0, 0, 1, 0
+				a.TeamIDs = []string{}
+				i := cfg.IntegrationLogs.GetOrInsertDefault()
+				i.PollInterval, i.PageSize, i.RequestsPerMinute = 1, 1, 0.001
+				i.InitialLookback, i.Overlap = 0, 0
+			},
+		},
 		{name: "attributes_none", set: func(cfg *Config) { cfg.Attributes = record.AttributesNone }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -123,15 +178,18 @@ func TestConfig(t *testing.T) {
 			if tt.set != nil {
 				tt.set(want)
 			}
-			if got := cfg.AuditLogs.Get(); !got.StartTime.IsZero() {
+			if got := cfg.AuditLogs.Get(); got != nil && !got.StartTime.IsZero() {
 				got.StartTime = got.StartTime.UTC()
 			}
 			// A field of no interest tells who has set it.
 			assert.Equal(t, want.ResourceAttributes.SlackTeamID.Enabled, cfg.ResourceAttributes.SlackTeamID.Enabled)
 			want.ResourceAttributes.SlackTeamID = cfg.ResourceAttributes.SlackTeamID
 			assert.Equal(t, want, cfg)
-			if tt.audit == "" {
+			switch tt.audit {
+			case "":
 				tt.audit = "https://api.slack.com/audit/v1"
+			case "none":
+				tt.audit = ""
 			}
 			assert.Equal(t, tt.audit, cfg.auditEndpoint())
 		})
@@ -145,6 +203,7 @@ func TestConfigThatIsRefused(t *testing.T) {
 		body    = `body: "json" is none of raw, map, none`
 		page    = "audit_logs::page_size: %d is outside 1 to 9999, the largest page that Slack gives"
 		rate    = "audit_logs::requests_per_minute: must be above 0; Slack allows 50 for all apps of an organisation"
+		oneID   = `access_logs::team_ids: %q is not the id of a workspace, such as T0123ABCD`
 		timeout = "timeout: must be above 0, such as 30s; without it a call could hang for ever"
 	)
 	for _, tt := range []struct{ name, want string }{
@@ -179,6 +238,26 @@ func TestConfigThatIsRefused(t *testing.T) {
 		{"sweep_interval", "audit_logs::sweep_interval: -1s is negative; use 0 or a time such as 24h"},
 		{"sweep_window", "audit_logs::sweep_window: -1s is negative; use 0 or a time such as 24h"},
 		{"stale_after", "audit_logs::stale_after: -1s is negative; use 0 or a time such as 24h"},
+		{"access", `access_logs::poll_interval: must be above 0, such as 1m
+access_logs::page_size: 1000 is outside 1 to 999, the largest page that Slack gives
+access_logs::requests_per_minute: must be above 0; Slack allows 20 for each app and workspace
+access_logs::initial_lookback: -1h0m0s is negative; use 0 or a time such as 24h
+access_logs::sweep_interval: -1s is negative; use 0 or a time such as 24h
+access_logs::sweep_window: 0s is too short; rows inactive for longer are forgotten, so it must be above 0 and no less than poll_interval and sweep_interval, such as 168h
+access_logs::stale_after: -1s is negative; use 0 or a time such as 24h`},
+		{"access_page_size", "access_logs::page_size: 0 is outside 1 to 999, the largest page that Slack gives"},
+		{"access_window_and_poll", "access_logs::sweep_window: 1h59m0s is too short; rows inactive for longer are forgotten, so it must be above 0 and no less than poll_interval and sweep_interval, such as 168h"},
+		{"access_window_and_sweep", "access_logs::sweep_window: 59m0s is too short; rows inactive for longer are forgotten, so it must be above 0 and no less than poll_interval and sweep_interval, such as 168h"},
+		{"integration", `integration_logs::poll_interval: must be above 0, such as 1m
+integration_logs::page_size: 1001 is outside 1 to 1000, the largest page that Slack gives
+integration_logs::requests_per_minute: must be above 0; Slack allows 20 for each app and workspace
+integration_logs::initial_lookback: -1h0m0s is negative; use 0 or a time such as 24h
+integration_logs::overlap: -1s is negative; use 0 or a time such as 24h
+integration_logs::team_ids: "" is not the id of a workspace, such as T0123ABCD
+integration_logs::stale_after: -1s is negative; use 0 or a time such as 24h`},
+		{"teams", fmt.Sprintf(oneID+"\n"+oneID+"\n"+oneID, "t04brightwater", "T", "T04 B")},
+		{"teams_twice", "access_logs::team_ids: T04B is there twice; take one out"},
+		{"teams_and_all", `access_logs::team_ids: "*" stands for all workspaces; keep it alone, or take it out and name them`},
 		{"several", noToken + "\n" + fmt.Sprintf(page, 0) + "\n" + body},
 		{"retry", "retry_on_failure: 'multiplier' must be non-negative"},
 	} {
@@ -198,6 +277,8 @@ func TestConfigThatCannotBeRead(t *testing.T) {
 	for _, tt := range []struct{ name, want string }{
 		{"unknown_key", "has invalid keys: poll_interval"},
 		{"unknown_key_in_section", "has invalid keys: interval"},
+		{"unknown_key_in_access", "has invalid keys: overlap"},
+		{"unknown_key_in_integration", "has invalid keys: sweep_interval"},
 		{"start_time", `'start_time' parsing time "yesterday"`},
 		{"storage", `'storage' `},
 	} {
@@ -214,7 +295,7 @@ func TestConfigCases(t *testing.T) {
 	t.Parallel()
 	conf, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
 	require.NoError(t, err)
-	assert.Len(t, conf.ToStringMap(), 9+32+4)
+	assert.Len(t, conf.ToStringMap(), 13+40+6)
 }
 
 func TestAuditEndpoint(t *testing.T) {

@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -97,30 +99,76 @@ func (r *logsReceiver) Start(ctx context.Context, host component.Host) (err erro
 }
 
 func (r *logsReceiver) addPollers(ctx context.Context) error {
-	if !r.cfg.AuditLogs.HasValue() {
-		return nil
+	options := record.Options{Body: r.cfg.Body, Attributes: r.cfg.Attributes}
+	if r.cfg.AuditLogs.HasValue() {
+		audit := r.cfg.AuditLogs.Get()
+		if err := r.addPoller("audit", audit.RequestsPerMinute, slackAuditLimit, func(set poll.Settings) (*poll.Poller, error) {
+			return poll.NewAudit(ctx, set, poll.AuditSettings{
+				PollInterval:      audit.PollInterval,
+				InitialLookback:   audit.InitialLookback,
+				StartTime:         audit.StartTime,
+				PageSize:          audit.PageSize,
+				RequestsPerMinute: audit.RequestsPerMinute,
+				Overlap:           audit.Overlap,
+				SweepInterval:     audit.SweepInterval,
+				SweepWindow:       audit.SweepWindow,
+				StaleAfter:        audit.StaleAfter,
+				Record:            options,
+			})
+		}); err != nil {
+			return err
+		}
 	}
-	audit := r.cfg.AuditLogs.Get()
-	if audit.RequestsPerMinute > slackAuditLimit {
-		r.set.Logger.Warn("audit_logs::requests_per_minute is above Slack's limit, which all apps of the organisation share",
-			zap.Float64("requests_per_minute", audit.RequestsPerMinute), zap.Int("slack_limit", slackAuditLimit))
+	if r.cfg.AccessLogs.HasValue() {
+		access := r.cfg.AccessLogs.Get()
+		if err := r.addPoller("access", access.RequestsPerMinute, slackListLimit, func(set poll.Settings) (*poll.Poller, error) {
+			return poll.NewAccess(ctx, set, poll.ListSettings{
+				PollInterval:      access.PollInterval,
+				InitialLookback:   access.InitialLookback,
+				StartTime:         access.StartTime,
+				PageSize:          access.PageSize,
+				RequestsPerMinute: access.RequestsPerMinute,
+				SweepInterval:     access.SweepInterval,
+				SweepWindow:       access.SweepWindow,
+				TeamIDs:           access.TeamIDs,
+				StaleAfter:        access.StaleAfter,
+				Record:            options,
+			})
+		}); err != nil {
+			return err
+		}
 	}
-	set, err := r.pollerSettings("audit")
+	if r.cfg.IntegrationLogs.HasValue() {
+		integration := r.cfg.IntegrationLogs.Get()
+		return r.addPoller("integration", integration.RequestsPerMinute, slackListLimit, func(set poll.Settings) (*poll.Poller, error) {
+			return poll.NewIntegration(ctx, set, poll.ListSettings{
+				PollInterval:      integration.PollInterval,
+				InitialLookback:   integration.InitialLookback,
+				StartTime:         integration.StartTime,
+				PageSize:          integration.PageSize,
+				RequestsPerMinute: integration.RequestsPerMinute,
+				Overlap:           integration.Overlap,
+				TeamIDs:           integration.TeamIDs,
+				StaleAfter:        integration.StaleAfter,
+				Record:            options,
+			})
+		})
+	}
+	return nil
+}
+
+// addPoller adds the poller of a log type, for which Slack has a limit of
+// calls a minute.
+func (r *logsReceiver) addPoller(logType string, budget, limit float64, create func(poll.Settings) (*poll.Poller, error)) error {
+	if budget > limit {
+		r.set.Logger.Warn(logType+"_logs::requests_per_minute is above Slack's limit, which other apps may share",
+			zap.Float64("requests_per_minute", budget), zap.Float64("slack_limit", limit))
+	}
+	set, err := r.pollerSettings(logType)
 	if err != nil {
 		return err
 	}
-	poller, err := poll.NewAudit(ctx, set, poll.AuditSettings{
-		PollInterval:      audit.PollInterval,
-		InitialLookback:   audit.InitialLookback,
-		StartTime:         audit.StartTime,
-		PageSize:          audit.PageSize,
-		RequestsPerMinute: audit.RequestsPerMinute,
-		Overlap:           audit.Overlap,
-		SweepInterval:     audit.SweepInterval,
-		SweepWindow:       audit.SweepWindow,
-		StaleAfter:        audit.StaleAfter,
-		Record:            record.Options{Body: r.cfg.Body, Attributes: r.cfg.Attributes},
-	})
+	poller, err := create(set)
 	if err != nil {
 		return err
 	}
@@ -211,8 +259,12 @@ func (r *logsReceiver) reportStatus(logType string, err error) {
 		r.problems[logType] = err
 	}
 	event := componentstatus.NewEvent(componentstatus.StatusOK)
-	for _, problem := range r.problems {
-		event = componentstatus.NewRecoverableErrorEvent(problem)
+	var problems []error
+	for _, kind := range slices.Sorted(maps.Keys(r.problems)) {
+		problems = append(problems, r.problems[kind])
+	}
+	if len(problems) > 0 {
+		event = componentstatus.NewRecoverableErrorEvent(errors.Join(problems...))
 	}
 	componentstatus.ReportStatus(r.host, event)
 }

@@ -25,9 +25,10 @@ type memory struct {
 	allowed int
 	atomic  bool
 	closed  int
-	// written is what the last batch wrote, keys included.
-	written int
-	getErr  error
+	// written is what the last batch wrote, keys included, and most what the
+	// largest did.
+	written, most int
+	getErr        error
 }
 
 func newMemory() *memory { return &memory{values: map[string][]byte{}} }
@@ -60,6 +61,7 @@ func (m *memory) Batch(_ context.Context, ops ...*storage.Operation) error {
 		}
 		m.allowed--
 		m.written += len(op.Key) + len(op.Value)
+		m.most = max(m.most, m.written)
 		if op.Type == storage.Set {
 			m.values[op.Key] = bytes.Clone(op.Value)
 		} else {
