@@ -559,10 +559,10 @@ func TestMemoryPerRow(t *testing.T) {
 		{"a window that moves", func(save func(), rows *Rows) {
 			for n := range uint64(500_000) {
 				set(rows, n, uint32(n/1000))
-				if n%1000 == 999 {
+				if n%5000 == 4999 {
 					rows.Forget(uint32(max(n/1000, 100)) - 100)
 				}
-				if n%10_000 == 9999 {
+				if n%20_000 == 19_999 {
 					save()
 				}
 			}
@@ -575,10 +575,10 @@ func TestMemoryPerRow(t *testing.T) {
 			save()
 		}},
 		{"forgetting little by little", func(save func(), rows *Rows) {
-			for n := range uint64(300_000) {
+			for n := range uint64(100_000) {
 				set(rows, n, uint32(n/1000))
 			}
-			for date := range uint32(250) {
+			for date := range uint32(90) {
 				rows.Forget(date)
 			}
 			save()

@@ -46,7 +46,10 @@ func (m *memory) Delete(ctx context.Context, key string) error {
 }
 
 func (m *memory) Batch(_ context.Context, ops ...*storage.Operation) error {
-	before := maps.Clone(m.values)
+	var before map[string][]byte
+	if m.atomic {
+		before = maps.Clone(m.values)
+	}
 	m.written = 0
 	for _, op := range ops {
 		if op.Type == storage.Get {

@@ -113,7 +113,7 @@ func (a *access) take(w *workspace, r *reading, text []byte) {
 		was, known = w.rows.Get(key)
 	}
 	if known && !row.LastOK {
-		if was.Date+hour < is.Date {
+		if int64(was.Date) < now-int64(a.cfg.SweepWindow.Seconds())/4 {
 			w.rows.Set(key, is)
 		}
 		a.duplicates++
@@ -219,8 +219,6 @@ func (*access) watermark(w *workspace) int64 {
 	}
 	return w.state.Read
 }
-
-const hour = 3600
 
 // second is a date or count as it is kept: up to the year 2106.
 func second(n int64) uint32 { return uint32(min(max(n, 0), math.MaxUint32)) }

@@ -539,7 +539,7 @@ func (l *lists) finish(w *workspace, r *reading) {
 // tellSkipped notes that a part of the list could not be read while what is
 // behind it can.
 func (l *lists) tellSkipped(w *workspace, r *reading) {
-	if r.skipped == 0 || r.skipping {
+	if r.skipped == 0 {
 		return
 	}
 	w.logger.Warn("Some rows of Slack's list can't be read and were left out; each reading asks for them again",
@@ -615,6 +615,13 @@ func (e *workspaceError) Error() string {
 }
 
 func (e *workspaceError) Unwrap() error { return e.err }
+
+// heals reports whether it passes by itself. Then which workspaces have it is
+// not worth a line each time.
+func (e *workspaceError) heals() bool {
+	var failed *slack.Error
+	return errors.As(e.err, &failed) && (failed.Class == slack.Heals || failed.Class == slack.Unreadable)
+}
 
 func (l *lists) trouble() error {
 	var e workspaceError

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -203,13 +204,13 @@ func (p *Poller) identify(ctx context.Context) error {
 }
 
 // confirm asks again whose token it is: where a file holds it, another
-// organisation's may have come in its place. That it can't be asked now is no
+// organisation's or workspace's may have come in its place. That it can't be asked now is no
 // reason to stop.
 func (p *Poller) confirm(ctx context.Context) {
 	p.from = p.whole
 	id, err := p.client.AuthTest(ctx)
 	p.identifiedAt = p.set.Clock.Now()
-	if err == nil && id.Org() != p.identity.Org() {
+	if err == nil && (id.Org() != p.identity.Org() || id.TeamID != p.identity.TeamID) {
 		p.identified = false
 	}
 }
@@ -291,9 +292,12 @@ func (p *Poller) report() {
 // problem is the kind of an error: two errors of one kind are reported once.
 func problem(err error) string {
 	var failed *slack.Error
+	var refused *workspaceError
 	switch {
 	case err == nil:
 		return ""
+	case errors.As(err, &refused) && !refused.heals():
+		return strings.Join(refused.ids, " ") + " " + problem(refused.err)
 	case errors.As(err, &failed):
 		return failed.Method + " " + failed.Code
 	default:

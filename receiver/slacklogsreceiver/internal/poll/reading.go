@@ -76,8 +76,8 @@ type reading struct {
 	probing, alone bool
 	// aside is set while that page is read, which is not the next one.
 	aside bool
-	// skipping is set while a part that can't be read is searched.
-	skipping       bool
+	// searching is set once a part was left out: others are not waited for.
+	searching      bool
 	skips, skipped int
 	// gap is set when a part was left out.
 	gap bool
@@ -189,16 +189,15 @@ func (r *reading) answered() {
 // ended.
 func (r *reading) passed(next string, p slack.Paging) (ended bool) {
 	r.pages++
-	r.err, r.failures, r.refused = nil, 0, 0
-	switch {
-	case r.aside:
+	if r.aside {
 		r.probing, r.alone = false, true
 		return false
-	case r.twins.ask:
+	}
+	r.err, r.failures, r.refused, r.skips = nil, 0, 0, 0
+	if r.twins.ask {
 		return false
 	}
-	r.skips, r.skipping, r.alone = 0, false, false
-	r.limit = min(2*r.limit, r.size)
+	defer r.widen()
 	r.empty++
 	if r.rows > 0 {
 		r.empty = 0
@@ -220,9 +219,6 @@ func (r *reading) passed(next string, p slack.Paging) (ended bool) {
 	}
 	end := r.start + r.count
 	r.pos = max(r.pos, end)
-	if r.pos >= r.bad {
-		r.bad = 0
-	}
 	if r.rows == 0 {
 		return true
 	}
@@ -242,6 +238,16 @@ func (r *reading) passed(next string, p slack.Paging) (ended bool) {
 	return end >= p.Total && (r.rows < r.count || p.Page < r.start/r.count+1)
 }
 
+// widen asks for larger pages again, but not for what failed as a whole.
+func (r *reading) widen() {
+	if r.bad > r.pos {
+		r.limit = max(1, (r.bad-r.pos)/2)
+		return
+	}
+	r.bad, r.alone, r.failingSince = 0, false, time.Time{}
+	r.limit = min(2*r.limit, r.size)
+}
+
 // stale notes that the cursor was refused: it is tried once more, as a server
 // may not know it yet. Then the reading goes on by number, or from the top.
 func (r *reading) stale() {
@@ -257,43 +263,48 @@ func (r *reading) stale() {
 	r.numbered, r.cursor = true, ""
 }
 
-// stuck takes a failure that may be the page's own (promise 7). others tells
-// when another page could last be read. It reports whether to go on at once.
+// stuck takes a failure that may be the page's own (promise 7): smaller pages
+// are asked for, and what can't be read at last is left out. others tells when
+// another page could last be read; impatient that this part was waited for
+// before.
 func (r *reading) stuck(failed *slack.Error, now, others time.Time, impatient bool) {
-	if r.failures == 0 {
+	if r.failingSince.IsZero() {
 		r.failingSince = now
 	}
 	r.failures++
-	r.err, r.retryAt = failed, now.Add(walkPause(r.failures))
-	if r.probing {
-		// Not even the top can be read: Slack is down.
-		r.probing, r.failures = false, 1
-		r.failingSince = now
-		return
+	long := now.Sub(r.failingSince) >= poisonTime
+	pause := walkPause(r.failures)
+	if r.searching || impatient || long {
+		pause = time.Second
 	}
-	lasting := r.failures >= poisonFailures && now.Sub(r.failingSince) >= poisonTime
-	if r.twins.ask {
+	r.err, r.retryAt = failed, now.Add(pause)
+	lasting := r.failures >= poisonFailures && (long || r.searching || impatient)
+	switch {
+	case r.aside:
+		// Not even the top can be read: Slack is down.
+		r.probing, r.failures, r.failingSince = false, 1, now
+		r.retryAt = now.Add(refusedPause)
+		return
+	case r.twins.ask:
 		if lasting {
 			r.twins.give()
 		}
 		return
 	}
-	if r.failures >= 2 || r.skipping {
+	if r.failures >= 2 {
 		r.narrow()
 	}
 	alone := failed.Class == slack.Unreadable || r.alone || others.After(r.failingSince)
 	switch {
-	case !r.skipping && !lasting && !(impatient && failed.Class == slack.Unreadable && r.failures >= 2):
+	case !lasting || !r.narrowest():
 	case !alone:
 		r.probing = r.pos > 0
 	case r.skips >= maxSkips:
 		// Slack is down; the reading begins anew.
-		r.skipping, r.skips, r.skipped, r.failures = false, 0, 0, 0
+		r.searching, r.skips, r.skipped, r.failures, r.failingSince = false, 0, 0, 0, time.Time{}
 		r.limit = r.size
 		r.restart()
 	default:
-		r.skipping = true
-		r.retryAt = now
 		r.skip()
 	}
 }
@@ -304,18 +315,25 @@ func (r *reading) narrow() {
 		r.bad = r.start + r.count
 		return
 	}
+	r.bad = r.pos + r.limit
 	r.limit = max(1, r.limit/2)
 }
 
-// skip leaves out what can't be asked for in smaller parts.
-func (r *reading) skip() {
-	if r.numbered {
-		if _, _, ok := covering(r.pos, r.from, r.bad-1, maxCount); ok && r.bad-1 > r.pos {
-			return
-		}
-	} else if r.limit > 1 {
-		return
+// narrowest reports whether nothing smaller can be asked for.
+func (r *reading) narrowest() bool {
+	if !r.numbered {
+		return r.bad == r.pos+1
 	}
+	if r.bad-1 <= r.pos {
+		return true
+	}
+	_, _, ok := covering(r.pos, r.from, r.bad-1, maxCount)
+	return !ok
+}
+
+// skip leaves out what can't be read.
+func (r *reading) skip() {
+	r.searching, r.alone, r.failures = true, false, 0
 	r.skips++
 	start, ok := firstStart(r.pos + 1)
 	if !ok {
@@ -324,7 +342,7 @@ func (r *reading) skip() {
 		return
 	}
 	r.skipped += start - r.pos
-	r.numbered, r.cursor, r.limit = true, "", max(1, r.limit)
+	r.numbered, r.cursor = true, ""
 	r.pos, r.from, r.bad = start, start, 0
 }
 
