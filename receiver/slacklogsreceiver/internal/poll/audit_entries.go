@@ -131,8 +131,13 @@ func (a *audit) readAuditPage(ctx context.Context, w *walk, page *slack.Page) (s
 	if read > 0 {
 		w.empty = 0
 	}
-	if read > 0 && older == read {
-		// The walk has left its window, whatever the cursor says.
+	w.older += older
+	if older < read {
+		w.older = 0
+	}
+	if read > 0 && older == read && w.older >= manyOlder {
+		// The walk has left its window, whatever the cursor says. One entry with
+		// an odd date does not prove it.
 		next = ""
 	}
 	return next, err

@@ -808,3 +808,23 @@ func TestLastingGapDoesNotStallSweeps(t *testing.T) {
 	require.Less(t, len(w.calls())-before, 12*60+60)
 	require.Less(t, w.now.Unix()-w.audit.state.LastSweep, int64(7*3600))
 }
+
+// One entry with an odd date does not show that the window was left, also
+// where it has a page to itself.
+func TestOddDateOnSmallPage(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{1, 2, 5} {
+		w := newWorld(t, slacktest.Options{})
+		w.cfg.PageSize, w.cfg.RequestsPerMinute = size, 600
+		w.fill("e", 200, noon.Add(-4*time.Hour), noon.Add(4*time.Hour))
+		for i, at := range []time.Time{noon.Add(time.Hour), noon.Add(-2 * time.Hour)} {
+			odd := entry(fmt.Sprintf("odd%d", i), at.Unix())
+			odd.JSON = []byte(`{"id":"odd","date_create":1600000000,"action":"user_login"}`)
+			odd.Shown = at
+			w.slack.Add(odd)
+		}
+		require.NoError(t, w.start())
+		require.False(t, w.run(5*time.Hour))
+		w.requireAll("e", 200)
+	}
+}

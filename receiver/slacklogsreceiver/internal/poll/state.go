@@ -95,8 +95,8 @@ func (s *auditState) valid() bool {
 		s.High >= s.Whole && s.Whole >= s.Start
 }
 
-// raise moves the watermark. It never falls: a backlog begins with an overlap
-// that was delivered before.
+// raise moves the watermark. A backlog does not lower it: that begins with an
+// overlap that was delivered before.
 func (s *auditState) raise() {
 	all := s.High
 	if len(s.Backlog) > 0 {

@@ -75,8 +75,9 @@ type walk struct {
 	// read is set when any segment of the walk was read to its end.
 	read  bool
 	pages int
-	// empty counts the pages since the last one with an entry.
-	empty int
+	// empty counts the pages since the last one with an entry, older the entries
+	// since the last page with one that is not older than the window.
+	empty, older int
 
 	// err is why the walk does not go on before retryAt.
 	err      error
@@ -141,7 +142,7 @@ func (w *walk) valid() bool {
 
 // restart begins a new walk over what remains of the first segment.
 func (w *walk) restart() {
-	w.cursor, w.progress, w.unordered = "", false, false
+	w.cursor, w.progress, w.unordered, w.older = "", false, false, 0
 	if len(w.Segments) > 0 {
 		w.latest = w.Segments[0].Latest
 		w.lowest, w.pageTop = w.latest, w.latest
