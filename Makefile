@@ -44,7 +44,7 @@ unit: ## Unit tests, with the race detector
 
 .PHONY: sim
 sim: ## Let the poll engine live through SEEDS (300) random bad days; SEED=n repeats one
-	SEEDS=$(SEEDS) SEED=$(SEED) go test -count=1 -run TestSimulation -timeout 30m ./receiver/slacklogsreceiver/internal/poll
+	SEEDS=$(SEEDS) SEED=$(SEED) go test -count=1 -run 'Simulation$$' -timeout 30m ./receiver/slacklogsreceiver/internal/poll
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (5s)

@@ -82,9 +82,9 @@ var ResourceAttributes = []Attribute{
 	{Name: "slack.enterprise.id", Type: TypeString, When: "the token belongs to an organisation", From: "`auth.test`", Example: "E04BRIGHTWA"},
 	{Name: "slack.enterprise.name", Type: TypeString, When: "the token belongs to an organisation", From: "`auth.test`", Example: "Brightwater"},
 	{Name: "slack.enterprise.domain", Type: TypeString, When: "the token belongs to an organisation", From: "`auth.test`", Example: "brightwater"},
-	{Name: "slack.team.id", Type: TypeString, When: "a workspace was asked for", From: "`auth.test`", Example: "T04BWHARBOR"},
-	{Name: "slack.team.name", Type: TypeString, When: "a workspace was asked for", From: "`auth.test`", Example: "Brightwater Harbour"},
-	{Name: "slack.team.domain", Type: TypeString, When: "a workspace was asked for", From: "`auth.test`", Example: "brightwater-harbour"},
+	{Name: "slack.team.id", Type: TypeString, When: "a workspace was asked for", From: "`auth.test`, `team_ids`", Example: "T04BWHARBOR"},
+	{Name: "slack.team.name", Type: TypeString, When: "it is the token's own workspace, or `team_ids` is `[\"*\"]`", From: "`auth.test`, `auth.teams.list`", Example: "Brightwater Harbour"},
+	{Name: "slack.team.domain", Type: TypeString, When: "it is the token's own workspace", From: "`auth.test`", Example: "brightwater-harbour"},
 }
 
 // DetailsOverflow can come with every log type, but does with audit entries only.

@@ -133,7 +133,7 @@ func (g *integration) enough(w *workspace, r *reading, ended bool) bool {
 		if t.tries < maxTwinTries {
 			return false
 		}
-		g.once(w, "Equal rows of one second could not be seen in one answer; some may be missing")
+		g.once(w, splitTwins)
 	} else if !t.ask {
 		r.over = ended || r.order.olderLast >= manyOlder
 		if r.over {

@@ -551,6 +551,7 @@ func (l *lists) tellSkipped(w *workspace, r *reading) {
 func (l *lists) unreachable(w *workspace, r *reading) {
 	if r.twins.ask {
 		r.twins.give()
+		l.once(w, splitTwins)
 		return
 	}
 	if l.list.further(w, r) {
@@ -559,6 +560,9 @@ func (l *lists) unreachable(w *workspace, r *reading) {
 	l.once(w, "Slack's limit of pages hides the rest of the list; older rows can't be read")
 	l.finish(w, r)
 }
+
+// splitTwins is said when no answer shows a whole second.
+const splitTwins = "Equal rows of one second could not be seen in one answer; some may be missing"
 
 // once logs a warning once per workspace and run.
 func (*lists) once(w *workspace, text string) {

@@ -66,9 +66,9 @@ func simulateList(t *testing.T, kind string, seed uint64) {
 	}
 	w := newListWorld(t, kind, opt)
 	w.skew = choose(r, 0, 0, -20*time.Minute, 20*time.Minute, within(r, time.Hour))
-	w.cfg.PageSize = choose(r, 2, 5, 20, 100)
+	w.cfg.PageSize = choose(r, 3, 10, 20, 100)
 	w.cfg.RequestsPerMinute = choose(r, 15.0, 60, 300)
-	w.cfg.PollInterval = choose(r, 10*time.Second, time.Minute, 3*time.Minute)
+	w.cfg.PollInterval = choose(r, 30*time.Second, time.Minute, 3*time.Minute)
 	w.cfg.SweepInterval = choose(r, 0, 30*time.Minute, time.Hour)
 	w.cfg.SweepWindow = choose(r, 5*time.Hour, 24*time.Hour)
 	w.cfg.Overlap = choose(r, 4*time.Hour, 24*time.Hour)

@@ -1,0 +1,152 @@
+// Copyright The slacklogs Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package poll
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// brokenEngines are faults that collectors are known to have. Each changes one
+// place of the engine.
+var brokenEngines = []struct {
+	name, file, is, broken string
+	// run is the simulation that has to notice.
+	run string
+}{
+	{
+		"state saved before delivery", "pages.go",
+		"	dropped, err := p.out.send(ctx, &p.batch)\n",
+		"	accepted(false)\n	p.saveState(ctx)\n	dropped, err := p.out.send(ctx, &p.batch)\n",
+		"TestSimulation",
+	},
+	{
+		"refused batch skipped", "delivery.go",
+		"		d.refused()\n", "		if ctx.Err() == nil {\n			return false, nil\n		}\n		d.refused()\n",
+		"TestSimulation",
+	},
+	{
+		"watermark raised after page one", "audit_entries.go",
+		"	w.succeeded(next)\n", "	if w == a.state.Tail {\n		next = \"\"\n	}\n	w.succeeded(next)\n",
+		"TestSimulation",
+	},
+	{
+		"strictly newer than the watermark", "audit_entries.go",
+		"	covered := e.DateOK && w.covers(e.Date)\n",
+		"	covered := e.DateOK && w.covers(e.Date)\n	if w == a.state.Tail && e.DateOK && e.Date <= a.state.High {\n		return false\n	}\n",
+		"TestSimulation",
+	},
+	{
+		"no ids", "audit_entries.go",
+		"	if known {\n", "	if known = false; known {\n",
+		"TestSimulation",
+	},
+	{
+		"ids of one page only", "audit_entries.go",
+		"	page, err := a.client.AuditLogs(ctx, w.query())\n",
+		"	a.ids.Drop(func(int64) bool { return false })\n	page, err := a.client.AuditLogs(ctx, w.query())\n",
+		"TestSimulation",
+	},
+	{
+		"no overlap", "audit_walks.go",
+		"	return max(a.state.Whole-int64(a.cfg.Overlap.Seconds()), a.state.Start, a.state.IDsSince)\n",
+		"	return max(a.state.Whole, a.state.Start, a.state.IDsSince)\n",
+		"TestSimulation",
+	},
+	{
+		"oldest not repeated", "audit_entries.go",
+		"	page, err := a.client.AuditLogs(ctx, w.query())\n",
+		"	q := w.query()\n	if q.Cursor != \"\" {\n		q.Oldest = 0\n	}\n	page, err := a.client.AuditLogs(ctx, q)\n",
+		"TestSimulation",
+	},
+	{
+		"local clock", "poller.go",
+		"	now, _ := p.client.Now()\n	return now\n", "	return p.set.Clock.Now()\n",
+		"TestSimulation",
+	},
+	{
+		"sweep without the time since the one before", "audit_walks.go",
+		"max(a.state.LastSweep-int64(a.cfg.SweepWindow.Seconds()), a.state.IDsSince, a.state.Start)",
+		"max(now-int64(a.cfg.SweepWindow.Seconds()), a.state.IDsSince, a.state.Start)",
+		"TestSimulation",
+	},
+	{
+		"twins merged", "integration.go",
+		"	k := g.shown[key]\n", "	k := min(g.shown[key], 1)\n",
+		"TestListSimulation/integration",
+	},
+	{
+		"twins counted across answers", "integration.go",
+		"	clear(g.shown)\n", "	if q.Page == 1 {\n		clear(g.shown)\n	}\n",
+		"TestListSimulation/integration",
+	},
+	{
+		"split second not looked at again", "integration.go",
+		"			if n > 1 && n > g.delivered(w, key) {\n", "			if _ = key; n > 1_000_000 {\n",
+		"TestListSimulation/integration",
+	},
+	{
+		"stop at the first page without news", "access.go",
+		"	case ended:\n		return true\n", "	case ended || r.fresh == 0:\n		return true\n",
+		"TestListSimulation/access",
+	},
+	{
+		"access rows at first sight only", "access.go",
+		"	if known && !(is.Date > was.Date || is.Date == was.Date && is.Count > was.Count) {\n", "	if known {\n",
+		"TestListSimulation/access",
+	},
+	{
+		"watermark raised when a reading begins", "access.go",
+		"		w.steady = w.polled", "		w.state.Read = max(w.state.Read, now)\n		w.steady = w.polled",
+		"TestListSimulation/access",
+	},
+}
+
+// TestBrokenEngines shows that the simulations can fail: each broken engine is
+// caught within some seeds. It builds the engine anew for each of them, so it
+// runs only with BROKEN=1 (make sim).
+func TestBrokenEngines(t *testing.T) {
+	if os.Getenv("BROKEN") == "" {
+		t.Skip("BROKEN=1 builds broken engines; make sim does")
+	}
+	for _, b := range brokenEngines {
+		t.Run(b.name, func(t *testing.T) {
+			source, err := os.ReadFile(b.file)
+			require.NoError(t, err)
+			require.Equal(t, 1, strings.Count(string(source), b.is), "the place to break is gone from %s; break it elsewhere", b.file)
+			path, err := filepath.Abs(b.file)
+			require.NoError(t, err)
+			broken := filepath.Join(t.TempDir(), b.file)
+			require.NoError(t, os.WriteFile(broken, []byte(strings.Replace(string(source), b.is, b.broken, 1)), 0o600))
+			overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{path: broken}})
+			require.NoError(t, err)
+			file := filepath.Join(t.TempDir(), "overlay.json")
+			require.NoError(t, os.WriteFile(file, overlay, 0o600))
+
+			cmd := exec.CommandContext(t.Context(), "go", "test", "-failfast", "-count=1", "-vet=off", "-overlay", file, "-run", "^"+b.run, ".")
+			seeds := "40"
+			if strings.HasPrefix(b.run, "TestList") {
+				seeds = "15" // they take longer
+			}
+			cmd.Env = append(os.Environ(), "SEEDS="+seeds, "SEED=", "BROKEN=")
+			out, err := cmd.CombinedOutput()
+			require.NotContains(t, string(out), "build failed", string(out))
+			if assert.Error(t, err, "%s seeds did not notice", seeds) {
+				for line := range strings.Lines(string(out)) {
+					if strings.Contains(line, "--- FAIL: "+strings.Split(b.run, "/")[0]+"/") {
+						t.Log(strings.TrimSpace(line))
+						break
+					}
+				}
+			}
+		})
+	}
+}
