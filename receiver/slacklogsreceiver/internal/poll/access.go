@@ -74,7 +74,7 @@ func (a *access) due(w *workspace, poll bool) {
 		// A second back, as Slack's servers may differ in what second it is.
 		w.poll = newReading(a.cfg.PageSize, now, w.state.Read-1)
 		if w.state.Read == 0 {
-			w.poll.whole, w.poll.bound = true, a.floor(w)
+			w.poll.whole, w.poll.first, w.poll.bound = true, true, a.floor(w)
 		}
 		w.steady = w.polled && now-w.state.Read <= 2*int64(a.cfg.PollInterval.Seconds())+60
 	}
@@ -133,7 +133,7 @@ func (a *access) take(w *workspace, r *reading, text []byte) {
 	p = pendingRow{Row: is, seen: seen{late: p.late, malformed: p.malformed}}
 	if row.LastOK {
 		p.date = row.Last
-		p.late = (r.sweep || !r.whole) && row.Last < w.state.Read-1
+		p.late = !r.first && row.Last < w.state.Read-1
 	}
 	a.changes = append(a.changes, change)
 	malformed := a.convert.AppendAccess(a.batch.add(text, row.UID), a.set.Clock.Now(), change)
@@ -143,7 +143,7 @@ func (a *access) take(w *workspace, r *reading, text []byte) {
 }
 
 func (a *access) remember(ctx context.Context, w *workspace, r *reading, dropped bool) {
-	t := tally{measured: r.sweep || !r.whole && w.steady}
+	t := tally{measured: r.sweep || !r.first && w.steady}
 	for key, p := range a.pending {
 		w.rows.Set(key, p.Row)
 		a.tally(ctx, &t, p.seen)
@@ -169,7 +169,7 @@ func (*access) enough(w *workspace, r *reading, ended bool) bool {
 		return !r.whole && !w.state.RisesFirst && r.order.beyondFirst()
 	case r.whole:
 		// To end early, it must be sure that the list is sorted by date_last.
-		return w.state.RisesFirst && r.order.beyondLast()
+		return w.state.RisesFirst && r.order.olderLast >= surelyOlder
 	default:
 		return r.order.beyondLast()
 	}
@@ -200,10 +200,11 @@ func (a *access) finish(w *workspace, r *reading) {
 		a.once(w, "Slack's limit of pages may hide rows that were active later; they can't be told apart")
 	}
 	w.state.Read = max(w.state.Read, r.began)
-	if r.whole || w.state.RisesFirst && w.state.RisesLast {
+	unordered := w.state.RisesFirst && w.state.RisesLast
+	if r.whole || unordered {
 		w.state.Swept = max(w.state.Swept, r.began)
 	}
-	if r.sweep {
+	if r.sweep || unordered {
 		// Slack may have changed the order since.
 		w.state.RisesFirst, w.state.RisesLast = r.order.risesFirst, r.order.risesLast
 	}

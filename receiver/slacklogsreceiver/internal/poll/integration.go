@@ -51,9 +51,9 @@ func (g *integration) ask(ctx context.Context, q slack.ListQuery) (*slack.Page, 
 	return g.client.IntegrationLogs(ctx, q)
 }
 
-// floor is an overlap before the last reading.
+// floor is an overlap before the last reading of the whole overlap.
 func (g *integration) floor(w *workspace) int64 {
-	return max(g.state.Start, w.state.Forgotten, w.state.Read-int64(g.cfg.Overlap.Seconds()))
+	return max(g.state.Start, w.state.Forgotten, w.state.Swept-int64(g.cfg.Overlap.Seconds()))
 }
 
 func (g *integration) due(w *workspace, poll bool) {
@@ -61,20 +61,34 @@ func (g *integration) due(w *workspace, poll bool) {
 		return
 	}
 	now := g.now().Unix()
-	w.poll = newReading(g.cfg.PageSize, now, g.floor(w))
-	w.poll.numbered, w.poll.whole = true, w.state.Read == 0
+	r := newReading(g.cfg.PageSize, now, g.floor(w))
+	r.numbered, r.cursorless, r.first = true, true, w.state.Read == 0
+	w.sinceWhole++
+	callsPerPoll := max(1, g.cfg.RequestsPerMinute*g.cfg.PollInterval.Minutes()/float64(len(g.ring)))
+	if r.whole = r.first || w.wholePages <= 1 || float64(w.sinceWhole) >= float64(w.wholePages)/(callsPerPoll/2); !r.whole {
+		// The whole overlap is too dear for each poll (promise 3).
+		r.bound = max(r.bound, w.state.Read-int64(shortTail.Seconds()))
+	}
+	w.poll = r
 	w.steady = w.polled && now-w.state.Read <= 2*int64(g.cfg.PollInterval.Seconds())+60
 }
 
 func (g *integration) take(w *workspace, r *reading, text []byte) {
 	row := g.convert.ParseIntegration(w.id, text)
 	key := checkpoint.Key(row.Key)
-	at := r.above
+	// A row without a date is known as long as Slack shows it.
+	at, kept := r.above, r.began
 	if row.DateOK {
-		at, r.above = row.Date, row.Date
+		at, kept = row.Date, row.Date
 		r.order.row(row.Date, row.Date, r.bound)
+		// Not where an odd date leads.
+		if !r.aside && at <= r.began+daySeconds && (at >= r.bound || r.order.olderLast >= manyOlder) {
+			r.above = at
+		}
 	}
-	r.twins.row(r.rows, r.start+r.rows, key, at)
+	if !r.aside {
+		r.twins.row(r.rows, r.start+r.rows, key, at)
+	}
 	if at < r.bound {
 		if at >= g.state.Start {
 			g.duplicates++
@@ -83,18 +97,21 @@ func (g *integration) take(w *workspace, r *reading, text []byte) {
 	}
 	g.shown[key]++
 	k := g.shown[key]
-	if k <= g.delivered(w, key) {
+	if known := g.delivered(w, key); k <= known {
+		if was, ok := w.rows.Get(key); ok && !row.DateOK && int64(was.Date) < kept-int64(g.cfg.Overlap.Seconds())/4 {
+			w.rows.Set(key, checkpoint.Row{Date: second(kept), Count: was.Count})
+		}
 		g.duplicates++
 		return
 	}
 	e := seen{}
 	if row.DateOK {
-		e.date, e.late = row.Date, !r.whole && row.Date < w.state.Read
+		e.date, e.late = row.Date, !r.first && row.Date < w.state.Read
 	}
 	uid := g.convert.IntegrationUID(k)
 	e.malformed = g.convert.AppendIntegration(g.batch.add(text, uid), g.set.Clock.Now(), uid)
 	g.seen = append(g.seen, e)
-	g.pending[key] = pendingRow{Row: checkpoint.Row{Date: second(at), Count: second(int64(k))}}
+	g.pending[key] = pendingRow{Row: checkpoint.Row{Date: second(kept), Count: second(int64(k))}}
 	r.fresh++
 }
 
@@ -108,7 +125,7 @@ func (g *integration) delivered(w *workspace, key checkpoint.Key) int {
 }
 
 func (g *integration) remember(ctx context.Context, w *workspace, r *reading, dropped bool) {
-	t := tally{measured: !r.whole && w.steady}
+	t := tally{measured: !r.first && w.steady}
 	for key, p := range g.pending {
 		w.rows.Set(key, p.Row)
 	}
@@ -158,6 +175,10 @@ func (*integration) further(*workspace, *reading) bool { return false }
 
 func (g *integration) finish(w *workspace, r *reading) {
 	w.state.Read = max(w.state.Read, r.began)
+	if r.whole {
+		w.state.Swept = w.state.Read
+		w.wholePages, w.sinceWhole = r.pages, 0
+	}
 	w.state.Forgotten = g.floor(w)
 	w.rows.Forget(second(w.state.Forgotten))
 }

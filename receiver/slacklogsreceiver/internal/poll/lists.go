@@ -65,7 +65,6 @@ type lists struct {
 
 	// What sweeps have saved up of their share.
 	sweepCredit float64
-	lastRead    time.Time
 	teams       teamsReading
 	// begun are the workspaces whose first state is not saved yet, changed is
 	// set when the document of the log type is not.
@@ -125,20 +124,25 @@ type workspace struct {
 	// poll and sweep are the readings under way.
 	poll, sweep *reading
 	nextPoll    time.Time
+	// wholePages is how many pages the last poll of the whole overlap took,
+	// sinceWhole polls ago.
+	wholePages, sinceWhole int
+	lastRead               time.Time
 	// polled is set once a poll has ended, steady while the poll follows on
 	// another, so that lateness is Slack's.
 	polled, steady bool
-	// impatient is set while a part of the list can't be read: it has been
-	// waited for.
-	impatient bool
-	logged    map[string]bool
+	// pollGap and sweepGap are set while a part of the list can't be read: it
+	// has been waited for.
+	pollGap, sweepGap bool
+	logged            map[string]bool
 }
 
 // workspaceState is the saved document of a workspace.
 type workspaceState struct {
 	Version int `json:"version"`
 	// Read is when the last reading that met its stop began, Swept the last
-	// one that saw all that matters; 0 = none.
+	// one that saw all that matters (access) or the whole overlap
+	// (integration); 0 = none.
 	Read  int64 `json:"read"`
 	Swept int64 `json:"swept"`
 	// Forgotten is the second before which delivered rows are not known any
@@ -165,7 +169,8 @@ func (s *workspaceState) valid() bool {
 type teamsReading struct {
 	found    []slack.Team
 	cursor   string
-	pages    int
+	cursors  []string
+	circles  int
 	readAt   time.Time
 	retryAt  time.Time
 	failures int
@@ -232,6 +237,9 @@ func (l *lists) load(ctx context.Context) error {
 	}
 	l.budget.Pause(time.Unix(l.state.NotBefore, 0), now)
 	l.teams.retryAt = time.Unix(l.state.TeamsNotBefore, 0)
+	if limit := now.Add(time.Hour); l.teams.retryAt.After(limit) {
+		l.teams.retryAt = limit // as with Budget.Pause
+	}
 	return nil
 }
 
@@ -297,6 +305,10 @@ func (l *lists) identified(id slack.Identity) error {
 		l.setRing(id, teamsOf(l.cfg.TeamIDs)...)
 	default:
 		// The list of workspaces comes with the next step, unless it is there.
+		// Those that were read before need not wait for it.
+		if len(l.ring) == 0 && len(l.state.Teams) > 0 {
+			l.setRing(id, teamsOf(l.state.Teams)...)
+		}
 		for _, w := range l.ring {
 			w.identity.EnterpriseID, w.identity.EnterpriseName, w.identity.EnterpriseDomain = id.EnterpriseID, id.EnterpriseName, id.EnterpriseDomain
 		}
@@ -345,7 +357,8 @@ func (l *lists) readTeams(ctx context.Context) error {
 	l.from = l.whole
 	local := l.set.Clock.Now()
 	teams, next, err := l.client.Teams(ctx, t.cursor)
-	if err == nil && next != "" && (next == t.cursor || t.pages >= maxNumber) {
+	stuck := err == nil && next != "" && (slices.Contains(t.cursors, next) || len(t.cursors) >= maxNumber)
+	if stuck {
 		err = slack.StuckCursor("auth.teams.list")
 	}
 	if err != nil {
@@ -359,38 +372,47 @@ func (l *lists) readTeams(ctx context.Context) error {
 			l.state.TeamsNotBefore, l.changed = local.Add(pause).Unix()+1, true
 			l.saveState(ctx)
 		}
-		if failed.Class.NeedsInstall() {
-			l.Poller.identified = false
+		l.doubt(failed, local)
+		if stuck {
+			// The list has no end; what it showed is better than none.
+			if len(l.ring) == 0 {
+				l.setRing(l.identity, distinct(append(t.found, teams...))...)
+			}
+			t.found, t.cursor, t.cursors = nil, "", nil
+			t.circles++
+			pause = min(time.Duration(t.circles)*refusedPause, teamsAge)
 		}
 		t.retryAt, t.err = local.Add(pause), err
-		if t.failures++; failed.Class == slack.StaleCursor && t.failures%2 == 0 {
+		if t.failures++; !stuck && failed.Class == slack.StaleCursor && t.failures%2 == 0 {
 			// The same cursor was refused twice.
-			t.found, t.cursor, t.pages = nil, "", 0
-		}
-		if len(l.ring) == 0 && t.failures >= poisonTries {
-			// Those that were read before need not wait for the list.
-			l.setRing(l.identity, teamsOf(l.state.Teams)...)
+			t.found, t.cursor, t.cursors = nil, "", nil
 		}
 		return nil
 	}
-	t.found, t.cursor, t.pages, t.failures, t.err = append(t.found, teams...), next, t.pages+1, 0, nil
+	t.found, t.cursor, t.cursors, t.failures = append(t.found, teams...), next, append(t.cursors, next), 0
 	if next != "" {
 		return nil
 	}
-	var found []slack.Team
-	for _, team := range t.found {
-		if !slices.ContainsFunc(found, func(f slack.Team) bool { return f.ID == team.ID }) {
-			found = append(found, team)
-		}
-	}
+	found := distinct(t.found)
 	*t = teamsReading{readAt: local}
 	if len(found) == 0 {
 		t.retryAt, t.failures = local.Add(refusedPause), 1
+		// Those that were read so far are kept: it may be Slack's mistake.
 		t.err = errors.New("auth.teams.list names no workspace; add the app to the workspaces whose logs are wanted, or name them in team_ids")
+		return nil
 	}
 	l.setRing(l.identity, found...)
 	l.saveState(ctx)
 	return nil
+}
+
+func distinct(teams []slack.Team) (found []slack.Team) {
+	for _, team := range teams {
+		if !slices.ContainsFunc(found, func(f slack.Team) bool { return f.ID == team.ID }) {
+			found = append(found, team)
+		}
+	}
+	return found
 }
 
 func teamsOf(ids []string) []slack.Team {
@@ -505,18 +527,24 @@ func (l *lists) read(ctx context.Context, w *workspace, r *reading) error {
 		}, func(dropped bool) { l.list.remember(ctx, w, r, dropped) })
 	}
 	if err == nil && !r.numbered && next != "" {
-		if _, seen := r.cursors[next]; seen || next == r.cursor {
-			err = slack.StuckCursor(l.kind + " logs")
+		if _, seen := r.cursors[next]; seen || next == r.cursor || len(r.cursors) >= maxCursors {
+			l.once(w, "The cursors of Slack's list lead nowhere; it is read by page numbers")
+			r.restart()
+			r.numbered = true
+			l.pageRead(ctx)
+			return nil
 		}
 	}
 	if err != nil {
 		return l.failed(ctx, w, r, err)
 	}
-	l.lastRead = l.set.Clock.Now()
+	w.lastRead = l.set.Clock.Now()
 	ended := r.passed(next, page.Paging())
 	if r.empty >= maxEmptyPages {
 		r.empty = 0
-		return l.failed(ctx, w, r, slack.EndlessPages(l.kind+" logs"))
+		err := l.failed(ctx, w, r, slack.EndlessPages(l.kind+" logs"))
+		r.numbered, r.cursor = true, ""
+		return err
 	}
 	l.tellSkipped(w, r)
 	if !r.aside && l.list.enough(w, r, ended) {
@@ -528,7 +556,7 @@ func (l *lists) read(ctx context.Context, w *workspace, r *reading) error {
 
 func (l *lists) finish(w *workspace, r *reading) {
 	l.list.finish(w, r)
-	w.impatient = r.gap
+	*w.gapOf(r) = r.gap
 	if r == w.sweep {
 		w.sweep = nil
 		return
@@ -542,9 +570,18 @@ func (l *lists) tellSkipped(w *workspace, r *reading) {
 	if r.skipped == 0 {
 		return
 	}
-	w.logger.Warn("Some rows of Slack's list can't be read and were left out; each reading asks for them again",
-		zap.Int("rows", r.skipped))
+	if !*w.gapOf(r) {
+		w.logger.Warn("Some rows of Slack's list can't be read and were left out; later readings that reach so far ask for them again",
+			zap.Int("rows", r.skipped))
+	}
 	r.skipped, r.gap = 0, true
+}
+
+func (w *workspace) gapOf(r *reading) *bool {
+	if r.sweep {
+		return &w.sweepGap
+	}
+	return &w.pollGap
 }
 
 // unreachable ends a reading behind which Slack gives no more pages.
@@ -588,19 +625,24 @@ func (l *lists) failed(ctx context.Context, w *workspace, r *reading, err error)
 		return err
 	case failed.Class == slack.StaleCursor && r.cursor != "":
 		r.stale()
-	case failed.Code == slack.CodePageLimit && r.numbered:
+	case failed.Code == slack.CodePageLimit && r.numbered && (r.start > 0 || r.twins.ask):
 		l.unreachable(w, r)
 	case failed.Class == slack.Unreadable, failed.Class == slack.Heals:
-		r.stuck(failed, local, l.lastRead, w.impatient)
+		r.stuck(failed, local, w.lastRead, *w.gapOf(r))
 	default:
 		r.failures++
 		r.err, r.retryAt = err, local.Add(walkPause(r.failures))
-		if failed.Class.NeedsInstall() {
-			// The token that mends it may be another organisation's.
-			l.Poller.identified = false
-		}
+		l.doubt(failed, local)
 	}
 	return nil
+}
+
+// doubt has it asked again whose token it is: the one that mends a refusal may
+// be another organisation's. Not more often than a refused call.
+func (l *lists) doubt(failed *slack.Error, local time.Time) {
+	if failed.Class.NeedsInstall() && local.Sub(l.identifiedAt) >= refusedPause {
+		l.Poller.identified = false
+	}
 }
 
 // workspaceError is what keeps some workspaces from being read.

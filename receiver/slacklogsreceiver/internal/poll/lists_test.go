@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -70,11 +71,11 @@ func newListWorld(tb testing.TB, kind string, opt slacktest.Options) *listWorld 
 }
 
 func (w *listWorld) start() (err error) {
-	make := NewAccess
+	create := NewAccess
 	if w.kind == "integration" {
-		make = NewIntegration
+		create = NewIntegration
 	}
-	if w.poller, err = make(context.Background(), w.settings(), w.cfg); err != nil {
+	if w.poller, err = create(context.Background(), w.settings(), w.cfg); err != nil {
 		return err
 	}
 	w.lists = w.poller.logType.(*lists)
@@ -196,7 +197,7 @@ func TestAccessRowsMoveOn(t *testing.T) {
 func TestIntegrationTwins(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{1, 2, 3, 7, 100, 1000} {
-		t.Run(fmt.Sprint(size), func(t *testing.T) {
+		t.Run(strconv.Itoa(size), func(t *testing.T) {
 			t.Parallel()
 			w := newListWorld(t, "integration", slacktest.Options{})
 			w.cfg.PageSize = size

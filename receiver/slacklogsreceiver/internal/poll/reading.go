@@ -16,9 +16,14 @@ const (
 	// number.
 	maxCount  = 1000
 	maxNumber = 100
+	// maxCursors is how many cursors a reading follows.
+	maxCursors = 10_000
 	// manyOlder rows in a row tell that a reading has come to older times; one
 	// may have an odd date.
 	manyOlder = 3
+	// surelyOlder rows at the end of a page tell it also where the page began
+	// with newer ones.
+	surelyOlder = 20
 	// maxRestarts is how often a list may shrink under a reading before it is
 	// taken as it is.
 	maxRestarts = 3
@@ -34,15 +39,17 @@ const (
 // move there, a row that was not read can only shift down, into what is still
 // to be read. A list that shrank is read anew.
 type reading struct {
-	// whole is set when it is to reach the end of what matters, sweep when it
-	// is a second reading.
-	whole, sweep bool
+	// whole is set when it is to reach the end of what matters, first when
+	// nothing was read before, sweep when it is a second reading.
+	whole, first, sweep bool
 	// began is Slack's time at the start; rows older than bound end it.
 	began, bound int64
 
 	cursor   string
 	cursors  map[string]struct{}
 	numbered bool
+	// cursorless is set for a list that knows no cursors.
+	cursorless bool
 	// before cuts off what is newer; by date_first if byFirst, which is proved
 	// once a row shows that was active later.
 	before          int64
@@ -79,6 +86,11 @@ type reading struct {
 	// searching is set once a part was left out: others are not waited for.
 	searching      bool
 	skips, skipped int
+	// lost is where the part begins that was left out last, with its from. It
+	// is asked for again once something behind it could be read: it may be that
+	// Slack was down.
+	lost, lostFrom int
+	again          bool
 	// gap is set when a part was left out.
 	gap bool
 }
@@ -90,7 +102,8 @@ func newReading(size int, began, bound int64) *reading {
 // restart begins at the top again. Rows that were delivered are known.
 func (r *reading) restart() {
 	r.cursor, r.pos, r.from, r.bad, r.total, r.before = "", 0, 0, 0, 0, 0
-	r.numbered, r.probing = false, false
+	r.numbered, r.probing = r.cursorless, false
+	r.start, r.skipped, r.again = 0, 0, false
 	r.above, r.over = r.began, false
 	clear(r.cursors)
 	r.twins = twins{}
@@ -197,6 +210,13 @@ func (r *reading) passed(next string, p slack.Paging) (ended bool) {
 	if r.twins.ask {
 		return false
 	}
+	if r.skipped > 0 && !r.again {
+		r.again = true
+		r.pos, r.from, r.bad = r.lost, r.lostFrom, 0
+		r.skipped, r.limit, r.failingSince = 0, 1, time.Time{}
+		return false
+	}
+	r.again = false
 	defer r.widen()
 	r.empty++
 	if r.rows > 0 {
@@ -210,12 +230,31 @@ func (r *reading) passed(next string, p slack.Paging) (ended bool) {
 		if next != "" {
 			return false
 		}
-		if !first || !p.Known || p.Total <= r.rows || r.rows == 0 {
+		if !first || r.rows == 0 || r.rows < r.limit && (!p.Known || p.Total <= r.rows) {
 			return true
 		}
-		// There is more, but no cursor: Slack gives it by number.
+		// There is more, or may be, but no cursor: Slack gives it by number.
 		r.numbered, r.total = true, p.Total
 		return false
+	}
+	if p.Known && r.restarts < maxRestarts {
+		switch less := r.rows > 0 && r.rows < r.count && p.Pages > (p.Total+r.count-1)/r.count; {
+		case p.Total < r.total, less:
+			// Rows have gone, so that others may have shifted up, past the reading;
+			// or Slack's pages are smaller than what was asked for.
+			if less {
+				r.size = min(r.size, r.rows)
+				r.limit = r.size
+			}
+			r.restarts++
+			r.restart()
+			r.numbered = true
+			return false
+		case r.rows == 0 && p.Total > r.start:
+			// An empty page where there should be rows is asked for again.
+			r.restarts++
+			return false
+		}
 	}
 	end := r.start + r.count
 	r.pos = max(r.pos, end)
@@ -223,13 +262,6 @@ func (r *reading) passed(next string, p slack.Paging) (ended bool) {
 		return true
 	}
 	if !p.Known {
-		return false
-	}
-	if p.Total < r.total && r.restarts < maxRestarts {
-		// Rows have gone, so that others may have shifted up, past the reading.
-		r.restarts++
-		r.restart()
-		r.numbered = true
 		return false
 	}
 	r.total = p.Total
@@ -335,6 +367,9 @@ func (r *reading) narrowest() bool {
 func (r *reading) skip() {
 	r.searching, r.alone, r.failures = true, false, 0
 	r.skips++
+	if r.skipped == 0 {
+		r.lost, r.lostFrom = r.pos, r.from
+	}
 	start, ok := firstStart(r.pos + 1)
 	if !ok {
 		// Slack gives no page behind it.
@@ -388,10 +423,14 @@ func older(is bool, past *bool, count *int) {
 	}
 }
 
-// beyond reports whether the reading has come to rows whose date_first (or
-// date_last) are all before its bound. One odd row is not enough.
-func (o *order) beyondFirst() bool { return o.pastFirst && o.olderFirst >= manyOlder }
-func (o *order) beyondLast() bool  { return o.pastLast && o.olderLast >= manyOlder }
+// beyondFirst (beyondLast) reports whether the reading has come to rows whose
+// date_first (date_last) are all before its bound. One odd row is not enough.
+func (o *order) beyondFirst() bool { return beyond(o.pastFirst, o.olderFirst) }
+func (o *order) beyondLast() bool  { return beyond(o.pastLast, o.olderLast) }
+
+func beyond(past bool, older int) bool {
+	return past && older >= manyOlder || older >= surelyOlder
+}
 
 // twins watches for equal rows in one second that a page's edge splits: only
 // an answer that shows the whole second tells them from a row that shifted
