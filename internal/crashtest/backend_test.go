@@ -36,9 +36,14 @@ type backend struct {
 	decide   func(r *http.Request, n int) verdict
 	requests int
 	records  int
-	arrived  map[bodyHash]*arrival
-	kinds    map[string]string // of attributes
-	mixed    []string          // what is wrong with attributes
+	arrived  map[bodyHash]*arrival  // audit log entries
+	rows     map[string]*rowArrival // of access and integration logs, by uid
+	// batches are how many of a log type came from each run of the collector.
+	batches map[runOf]int
+	// resources are all that came with rows, by log type and workspace.
+	resources map[string]map[string]any
+	kinds     map[string]string // of attributes
+	mixed     []string          // what is wrong with attributes
 }
 
 // verdict is what becomes of a request. The zero value takes it.
@@ -56,9 +61,35 @@ type arrival struct {
 	uid   string
 }
 
+// rowArrival is what arrived under one uid.
+type rowArrival struct {
+	body              bodyHash
+	kind, team, event string
+	delta             int64
+	deltaOK           bool
+	times, place      int // place among the rows, by their first arrival
+	came              []coming
+}
+
+// runOf is one run of the collector, as one log type sees it.
+type runOf struct{ run, kind string }
+
+// coming is with which batch a row came.
+type coming struct {
+	runOf
+	batch int
+}
+
+func makeBackend() *backend {
+	return &backend{
+		arrived: map[bodyHash]*arrival{}, rows: map[string]*rowArrival{}, batches: map[runOf]int{},
+		resources: map[string]map[string]any{}, kinds: map[string]string{},
+	}
+}
+
 func newBackend(t *testing.T) *backend {
 	t.Helper()
-	b := &backend{arrived: map[bodyHash]*arrival{}, kinds: map[string]string{}}
+	b := makeBackend()
 	b.server = httptest.NewUnstartedServer(b)
 	b.url = "http://" + b.server.Listener.Addr().String()
 	b.server.Start()
@@ -72,7 +103,7 @@ func newBackend(t *testing.T) *backend {
 // newLateBackend has an address but is not there yet: its callers are refused until it opens.
 func newLateBackend(t *testing.T) (b *backend, open func()) {
 	t.Helper()
-	b = &backend{arrived: map[bodyHash]*arrival{}, kinds: map[string]string{}}
+	b = makeBackend()
 	address := "127.0.0.1:" + freePort(t)
 	b.url = "http://" + address
 	return b, func() {
@@ -112,7 +143,7 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		v = decide(r, n) // without the lock: it may take its time
 	}
 	if !v.lose {
-		b.take(logs)
+		b.take(logs, r.Header.Get("X-Run"))
 	}
 	maps.Copy(w.Header(), v.header)
 	w.Header().Set("Content-Type", "application/x-protobuf")
@@ -141,31 +172,43 @@ func read(r *http.Request) (plog.Logs, error) {
 	return req.Logs(), nil
 }
 
-func (b *backend) take(logs plog.Logs) {
+func (b *backend) take(logs plog.Logs, run string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, rl := range logs.ResourceLogs().All() {
+		from := b.batch(rl, run)
 		for _, sl := range rl.ScopeLogs().All() {
 			for _, rec := range sl.LogRecords().All() {
-				b.record(rec)
+				b.record(rec, rl.Resource().Attributes(), from)
 			}
 		}
 	}
 }
 
-func (b *backend) record(rec plog.LogRecord) {
-	b.records++
+// batch counts a batch; it is of one log type.
+func (b *backend) batch(rl plog.ResourceLogs, run string) coming {
+	rec := rl.ScopeLogs().At(0).LogRecords().At(0)
+	of := runOf{run, text(rec.Attributes(), "slack.log.type")}
+	b.batches[of]++
+	return coming{of, b.batches[of]}
+}
+
+func (b *backend) record(rec plog.LogRecord, resource pcommon.Map, from coming) {
 	hash := bodyHash(sha256.Sum256([]byte(rec.Body().Str())))
-	a := b.arrived[hash]
-	if a == nil {
-		a = &arrival{}
-		b.arrived[hash] = a
-	}
-	a.times++
-	for name, value := range rec.Attributes().All() {
-		if name == "log.record.uid" {
-			a.uid = value.Str()
+	uid := text(rec.Attributes(), "log.record.uid")
+	if from.kind == "access" || from.kind == "integration" {
+		b.row(rec, uid, hash, resource, from)
+	} else {
+		b.records++
+		a := b.arrived[hash]
+		if a == nil {
+			a = &arrival{}
+			b.arrived[hash] = a
 		}
+		a.times++
+		a.uid = uid
+	}
+	for name, value := range rec.Attributes().All() {
 		kind := kindOf(value)
 		if before, ok := b.kinds[name]; ok && before != kind {
 			b.mixed = append(b.mixed, fmt.Sprintf("%s is %s here and %s there", name, before, kind))
@@ -173,6 +216,32 @@ func (b *backend) record(rec plog.LogRecord) {
 		}
 		b.kinds[name] = kind
 	}
+}
+
+func (b *backend) row(rec plog.LogRecord, uid string, hash bodyHash, resource pcommon.Map, from coming) {
+	kind, team := from.kind, text(resource, "slack.team.id")
+	b.resources[kind+" "+team] = resource.AsRaw()
+	a := b.rows[uid]
+	if a == nil {
+		a = &rowArrival{body: hash, kind: kind, team: team, event: rec.EventName(), place: len(b.rows)}
+		if delta, ok := rec.Attributes().Get("slack.access.count_delta"); ok {
+			a.delta, a.deltaOK = delta.Int(), true
+		}
+		b.rows[uid] = a
+	}
+	if a.body != hash {
+		b.mixed = append(b.mixed, uid+" came with two bodies")
+	}
+	if change := text(rec.Attributes(), "slack.access.change"); kind == "access" && "slack.access."+change != rec.EventName() {
+		b.mixed = append(b.mixed, fmt.Sprintf("%s is %q and has the change %q", uid, rec.EventName(), change))
+	}
+	a.times++
+	a.came = append(a.came, from)
+}
+
+func text(m pcommon.Map, name string) string {
+	value, _ := m.Get(name)
+	return value.Str()
 }
 
 // kindOf is the type of an attribute; a list of strings counts as a string.

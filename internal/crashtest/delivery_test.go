@@ -124,3 +124,60 @@ func TestBackendRefusesForGood(t *testing.T) {
 	}
 	c.stop()
 }
+
+// Rows of which each part is wrong in each way.
+func TestEachOddRowArrivesOnceByteForByte(t *testing.T) {
+	t.Parallel()
+	slack := newSlack(t, slacktest.Options{})
+	slack.ofOneWorkspace()
+	start := time.Unix(0, 0) // an odd row may say that it is of 1970
+	g := newLedger(t, slack, start)
+	now := time.Now()
+	for i := range 700 {
+		g.odd(harbour, now.Add(-time.Duration(i)*10*time.Second))
+	}
+	to := newBackend(t)
+	c := prepare(t, slack, to, accessConfig(start, "page_size: 100", "sweep_interval: 1s"), integrationConfig(start, "page_size: 100"))
+	c.start()
+	g.waitForAll(c, to)
+	g.requireOnce(c, to, listPaths...)
+	to.requireOneTypePerName(t)
+	malformed, _ := c.metrics().value("otelcol_slacklogs_entries_malformed")
+	t.Logf("%d rows of the access and %d of the integration logs, %.0f malformed", to.arrivedRows("access"), to.arrivedRows("integration"), malformed)
+	assert.Positive(t, malformed)
+	c.stop()
+}
+
+// A batch that the backend refuses for good is dropped, counted and named.
+func TestRowsRefusedForGood(t *testing.T) {
+	t.Parallel()
+	slack := newSlack(t, slacktest.Options{})
+	slack.ofOneWorkspace()
+	start := hoursAgo(24)
+	g := newLedger(t, slack, start)
+	g.past(harbour, 1000, 1000)
+	to := newBackend(t)
+	to.setDecide(func(_ *http.Request, n int) verdict {
+		if n == 3 {
+			return refuse(http.StatusBadRequest)
+		}
+		return verdict{}
+	})
+	c := prepare(t, slack, to, accessConfig(start, "page_size: 100"), integrationConfig(start, "page_size: 100"))
+	c.start()
+	due := g.due()
+	c.waitFor("what is not dropped arrives", func() bool {
+		dropped, _ := c.metrics().value("otelcol_slacklogs_entries", `outcome="dropped"`)
+		return dropped > 0 && dropped <= 100 && to.allRows()+int(dropped) == len(due)
+	})
+	slack.waitForCallsTo(c, 3, listPaths...)
+	g.requireTrue(t, to)
+	to.mu.Lock()
+	defer to.mu.Unlock()
+	for _, uid := range due {
+		if to.rows[uid] == nil {
+			assert.Contains(t, c.out.String(), uid, "the uid of a dropped row stands in the log")
+		}
+	}
+	c.stop()
+}

@@ -4,12 +4,17 @@
 package crashtest
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -46,8 +51,8 @@ func TestExamplesAreValid(t *testing.T) {
 				}
 				cmd := exec.Command(collector, args...)
 				cmd.Env = []string{
-					"SLACK_TOKEN=" + token, "OTLP_ENDPOINT=http://127.0.0.1:4318", "SIMULATOR_URL=http://127.0.0.1:8080",
-					"STATE_DIR=" + t.TempDir(),
+					"SLACK_TOKEN=" + token, "SLACK_ADMIN_TOKEN=" + token, "OTLP_ENDPOINT=http://127.0.0.1:4318",
+					"SIMULATOR_URL=http://127.0.0.1:8080", "STATE_DIR=" + t.TempDir(),
 				}
 				said, err := cmd.CombinedOutput()
 				require.NoError(t, err, "%s", said)
@@ -120,23 +125,31 @@ service:`+telemetryConfig), 0o600))
 	c.stop()
 }
 
-// What `make run` does without a token: the simulator's records on the terminal.
-func TestSimulatorExampleShowsRecords(t *testing.T) {
-	t.Parallel()
-	helper := &process{t: t, path: binary(t, "SLACKLOGS_HELPER"), dir: t.TempDir(), args: []string{"simulate", "--listen", "127.0.0.1:0"}}
+// simulator runs the helper's simulator until the test ends, and returns its address.
+func simulator(t *testing.T, flags ...string) (helper *process, url string) {
+	t.Helper()
+	helper = &process{
+		t: t, path: binary(t, "SLACKLOGS_HELPER"), dir: t.TempDir(),
+		args: append([]string{"simulate", "--listen", "127.0.0.1:0"}, flags...),
+	}
 	t.Cleanup(helper.kill)
 	helper.run()
 	listening := regexp.MustCompile(`(?m)^listening on (http://\S+)$`)
-	url := ""
 	helper.waitFor("the simulator listens", func() bool {
 		if found := listening.FindStringSubmatch(helper.out.String()); found != nil {
 			url = found[1]
 		}
 		return url != ""
 	})
+	return helper, url
+}
 
+// The simulator's records of all log types on the terminal.
+func TestSimulatorExampleShowsRecords(t *testing.T) {
+	t.Parallel()
+	helper, url := simulator(t)
 	dir := t.TempDir()
-	c := &collector{process{
+	c := &collector{process: process{
 		t: t, path: binary(t, "SLACKLOGS_COLLECTOR"), dir: dir,
 		args: []string{"--config", example(t, "simulator.yaml")},
 		env:  map[string]string{"SIMULATOR_URL": url},
@@ -144,15 +157,114 @@ func TestSimulatorExampleShowsRecords(t *testing.T) {
 	t.Cleanup(c.kill)
 	began := time.Now()
 	c.start()
-	line := regexp.MustCompile(`(?m)^.*slack\.log\.type=audit.*$`)
-	c.waitFor("a hundred records on the terminal", func() bool {
-		return len(line.FindAllStringIndex(c.out.String(), -1)) >= 100
-	})
-	first := line.FindString(c.out.String())
-	t.Logf("after %s there are a hundred lines such as: %s", time.Since(began).Round(time.Millisecond), first)
-	assert.Regexp(t, `^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d slack\.audit\.\w+ `, first, "time and event come first")
+	waitForRecords(&c.process)
+	t.Logf("it took %s", time.Since(began).Round(time.Millisecond))
 	require.DirExists(t, filepath.Join(dir, ".run", "simulator"))
 	c.stop()
 	helper.terminate()
 	assert.NotContains(t, strings.ToLower(helper.out.String()), "panic")
+}
+
+// waitForRecords waits until the process has shown some records of each log type.
+func waitForRecords(p *process) {
+	p.t.Helper()
+	for kind, least := range map[string]int{"audit": 100, "access": 20, "integration": 6} {
+		line := regexp.MustCompile(`(?m)^.*slack\.log\.type=` + kind + `\b.*$`)
+		p.waitFor(fmt.Sprintf("%d records of the %s logs on the terminal", least, kind), func() bool {
+			return len(line.FindAllStringIndex(p.out.String(), -1)) >= least
+		})
+		first := line.FindString(p.out.String())
+		p.t.Logf("%d lines or more such as: %s", least, first)
+		assert.Regexp(p.t, `^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d slack\.`+kind+`\.\w+ `, first, "time and event come first")
+	}
+}
+
+// What `make run` does without a token.
+func TestRunScriptShowsRecords(t *testing.T) {
+	t.Parallel()
+	collector, helper := binary(t, "SLACKLOGS_COLLECTOR"), binary(t, "SLACKLOGS_HELPER")
+	dir := t.TempDir()
+	for name, target := range map[string]string{
+		"bin/otelcol-slacklogs": collector, "bin/slacklogs": helper, "examples": examples,
+	} {
+		path, err := filepath.Abs(target)
+		require.NoError(t, err)
+		link := filepath.Join(dir, filepath.FromSlash(name))
+		require.NoError(t, os.MkdirAll(filepath.Dir(link), 0o700))
+		require.NoError(t, os.Symlink(path, link))
+	}
+	// A copy, as a link would lead it back to the repository.
+	script := filepath.Join(dir, "scripts", "run.sh")
+	require.NoError(t, os.Mkdir(filepath.Dir(script), 0o700))
+	require.NoError(t, os.WriteFile(script, []byte(readText(t, "scripts/run.sh")), 0o700))
+
+	run := &process{t: t, path: script, dir: dir, env: map[string]string{"METRICS_PORT": freePort(t)}}
+	t.Cleanup(func() {
+		if run.cmd != nil {
+			_ = run.cmd.Process.Signal(syscall.SIGTERM) // it ends what it started
+			<-run.ended
+		}
+	})
+	run.run()
+	waitForRecords(run)
+	for _, kind := range []string{"audit", "access", "integration"} {
+		assert.Contains(t, run.out.String(), kind+" logs: on")
+	}
+	require.DirExists(t, filepath.Join(dir, ".run", "simulator"))
+	require.NoError(t, run.cmd.Process.Signal(syscall.SIGTERM))
+	select {
+	case <-run.ended:
+	case <-time.After(patience):
+		t.Fatal("SIGTERM did not end the script")
+	}
+	assert.NotContains(t, run.out.String(), "panic")
+}
+
+// The rows of testdata, as the simulator serves them, arrive byte for byte. SLACKLOGS_ROWS names another folder with an
+// access.jsonl and an integration.jsonl.
+func TestTestdataArrivesByteForByte(t *testing.T) {
+	t.Parallel()
+	folder := os.Getenv("SLACKLOGS_ROWS")
+	if folder == "" {
+		folder = root + "testdata"
+	}
+	want := map[bodyHash]string{}
+	twins := map[string]int{}
+	var flags []string
+	for flag, name := range map[string]string{"--logins-file": "access.jsonl", "--changes-file": "integration.jsonl"} {
+		file, err := filepath.Abs(filepath.Join(folder, name))
+		require.NoError(t, err)
+		flags = append(flags, flag, file)
+		rows, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for line := range bytes.Lines(rows) {
+			line = bytes.TrimSpace(line)
+			var wrapped struct{ Event json.RawMessage }
+			if json.Unmarshal(line, &wrapped) == nil && wrapped.Event != nil {
+				line = wrapped.Event
+			}
+			want[sha256.Sum256(line)] = string(line)
+			twins[string(line)]++
+		}
+	}
+	_, url := simulator(t, append(flags, "--web-limit", "0")...)
+	to := newBackend(t)
+	start := time.Unix(0, 0)
+	c := prepare(t, &fakeSlack{url: url}, to, accessConfig(start, `team_ids: ["*"]`), integrationConfig(start, `team_ids: ["*"]`))
+	c.start()
+	total := 0
+	for _, n := range twins {
+		total += n
+	}
+	c.waitFor(fmt.Sprintf("%d rows arrive", total), func() bool { return to.allRows() >= total })
+	time.Sleep(2 * time.Second) // some more polls
+	c.stop()
+	arrived := map[string]int{}
+	for uid, a := range to.rows {
+		assert.Equal(t, 1, a.times, uid)
+		arrived[want[a.body]]++
+	}
+	assert.Equal(t, twins, arrived)
+	to.requireOneTypePerName(t)
+	t.Logf("%d rows of the access and %d of the integration logs", to.arrivedRows("access"), to.arrivedRows("integration"))
 }

@@ -57,12 +57,11 @@ receivers:
     retry_on_failure:
       initial_interval: 50ms
       max_interval: 500ms
-    audit_logs:
-      poll_interval: 500ms
-      requests_per_minute: 60000
 exporters:
   otlp_http:
     endpoint: ${env:OTLP_ENDPOINT}
+    headers:
+      X-Run: ${env:RUN}
     compression: none
     timeout: 30s
     sending_queue:
@@ -76,6 +75,15 @@ service:
       receivers: [slacklogs]
       exporters: [otlp_http]
 ` + telemetryConfig
+
+// auditConfig switches the audit logs on.
+const auditConfig = `
+receivers:
+  slacklogs:
+    audit_logs:
+      poll_interval: 500ms
+      requests_per_minute: 60000
+`
 
 // telemetryConfig lets the collector say all that it ever says.
 const telemetryConfig = `
@@ -123,13 +131,20 @@ type process struct {
 // collector is a process with its own telemetry, status and rules.
 type collector struct {
 	process
+	runs int
 }
 
-// newCollector prepares a collector between Slack and backend. Each text of settings is laid over baseConfig.
+// newCollector prepares a collector of audit logs between Slack and backend. Each text of settings is laid over that.
 func newCollector(t *testing.T, slack *fakeSlack, to *backend, settings ...string) *collector {
 	t.Helper()
+	return prepare(t, slack, to, append([]string{auditConfig}, settings...)...)
+}
+
+// prepare makes a collector whose settings say which log types are on.
+func prepare(t *testing.T, slack *fakeSlack, to *backend, settings ...string) *collector {
+	t.Helper()
 	dir := t.TempDir()
-	c := &collector{process{t: t, path: binary(t, "SLACKLOGS_COLLECTOR"), dir: dir, env: map[string]string{
+	c := &collector{process: process{t: t, path: binary(t, "SLACKLOGS_COLLECTOR"), dir: dir, env: map[string]string{
 		"SLACK_TOKEN":   token,
 		"SLACK_URL":     slack.url,
 		"OTLP_ENDPOINT": to.url,
@@ -153,7 +168,9 @@ func (c *collector) supervise() {
 			c.t.Logf("the collector's last words:\n%s", last(said, 6000))
 		}
 		for forbidden, what := range map[string]string{
-			token: "the token", "@brightwater.example": "a part of an entry", "panic:": "a panic",
+			token: "the token", "panic:": "a panic", "@brightwater.example": "a part of an audit entry",
+			rowUser: "a user of an access row", "Harbour Broadband": "a part of an access row",
+			"Incoming WebHooks": "a part of an integration row", "W04BW0": "a user of a row",
 		} {
 			if strings.Contains(said, forbidden) {
 				c.t.Errorf("%s stands in the collector's output", what)
@@ -166,6 +183,8 @@ func (c *collector) supervise() {
 func (c *collector) start() {
 	c.t.Helper()
 	c.env["METRICS_PORT"] = freePort(c.t)
+	c.runs++
+	c.env["RUN"] = strconv.Itoa(c.runs)
 	c.run()
 }
 
@@ -367,11 +386,11 @@ func (s *fakeSlack) happen(n int, at time.Time) {
 	s.Add(entries...)
 }
 
-// auditCalls are those that were answered with entries, or could have been.
-func (s *fakeSlack) auditCalls() int {
+// answered are the calls to a path that were answered with entries, or could have been.
+func (s *fakeSlack) answered(path string) int {
 	n := 0
 	for _, call := range s.Calls() {
-		if call.Path == slacktest.PathAudit && call.Status == http.StatusOK {
+		if call.Path == path && call.Status == http.StatusOK {
 			n++
 		}
 	}
@@ -381,8 +400,19 @@ func (s *fakeSlack) auditCalls() int {
 // waitForCalls waits until Slack has answered n more audit calls.
 func (s *fakeSlack) waitForCalls(c *collector, n int) {
 	c.t.Helper()
-	until := s.auditCalls() + n
-	c.waitFor(fmt.Sprintf("%d more calls", n), func() bool { return s.auditCalls() >= until })
+	s.waitForCallsTo(c, n, slacktest.PathAudit)
+}
+
+// waitForCallsTo waits until Slack has answered n more calls to each of the paths.
+func (s *fakeSlack) waitForCallsTo(c *collector, n int, paths ...string) {
+	c.t.Helper()
+	until := map[string]int{}
+	for _, path := range paths {
+		until[path] = s.answered(path) + n
+	}
+	for _, path := range paths {
+		c.waitFor(fmt.Sprintf("%d more calls to %s", n, path), func() bool { return s.answered(path) >= until[path] })
+	}
 }
 
 // requireNoViolations: no call before Retry-After was over, and no cursor with another window than its own.

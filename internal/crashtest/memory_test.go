@@ -59,3 +59,45 @@ func peakMemory(t *testing.T, pid int) float64 {
 	require.NoError(t, err)
 	return kib
 }
+
+// Each row of the access logs takes a few bytes, and the list may have more pages than Slack gives by number.
+func TestMemoryOfAccessRowsIsBounded(t *testing.T) {
+	const (
+		margin = 20 << 20
+		a      = 10_000
+		b      = 101_000
+	)
+	for name, opt := range map[string]slacktest.Options{
+		"by cursor": {CallLog: 1000}, "by number": {CallLog: 1000, AccessPagesOnly: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			peak := func(rows int) float64 {
+				slack := newSlack(t, opt)
+				slack.ofOneWorkspace()
+				start := hoursAgo(24)
+				g := newLedger(t, slack, start)
+				for i := range rows {
+					last := time.Unix(g.start+int64(i)*86_000/int64(rows), 0)
+					g.login(harbour, last.Add(-time.Duration(g.random.IntN(10_000))*time.Second), last)
+				}
+				to := newBackend(t)
+				c := prepare(t, slack, to, accessConfig(start, "page_size: 999"))
+				c.start()
+				began := time.Now()
+				g.waitForAll(c, to)
+				took := time.Since(began)
+				bytes := 1024 * peakMemory(t, c.cmd.Process.Pid)
+				slack.waitForCallsTo(c, 3, slacktest.PathAccess)
+				require.Zero(t, to.rowRepeats("access"))
+				slack.requireNoViolations(t)
+				t.Logf("%d rows in %s: %.1f MiB", rows, took.Round(time.Millisecond), bytes/(1<<20))
+				c.stop()
+				return bytes
+			}
+			small := peak(a)
+			large := peak(b)
+			t.Logf("%.2f times the memory, %.0f bytes more for each row", large/small, (large-small)/(b-a))
+			require.LessOrEqual(t, large-small, 64.0*(b-a)+margin)
+		})
+	}
+}

@@ -69,8 +69,10 @@ func TestDocumentedYAML(t *testing.T) {
 				delete(ours[0].(map[string]any), "path")
 				assert.Equal(t, ours, receivers, file)
 			case document["display_information"] != nil: // a manifest of Slack
-				scopes := document["oauth_config"].(map[string]any)["scopes"]
-				assert.Equal(t, map[string]any{"user": []any{"auditlogs:read"}}, scopes, file)
+				scopes := document["oauth_config"].(map[string]any)["scopes"].(map[string]any)
+				require.Len(t, scopes, 1, file)
+				assert.NotEmpty(t, scopes["user"], file)
+				assert.Subset(t, []any{"auditlogs:read", "admin"}, scopes["user"], file)
 			default:
 				configs++
 				t.Logf("%s: configuration %d", file, configs)
@@ -122,19 +124,27 @@ func TestREADMENamesSettingsAndMetrics(t *testing.T) {
 	}
 	assert.ElementsMatch(t, metrics, firstCells(readme, `otelcol_slacklogs_\w+`))
 
+	sections := []string{"audit_logs", "access_logs", "integration_logs"}
+	on := map[string]any{}
+	for _, section := range sections {
+		on[section] = map[string]any{}
+	}
 	cfg := slacklogsreceiver.NewFactory().CreateDefaultConfig()
-	require.NoError(t, confmap.NewFromStringMap(map[string]any{"audit_logs": map[string]any{}}).Unmarshal(cfg))
+	require.NoError(t, confmap.NewFromStringMap(on).Unmarshal(cfg))
 	settings := confmap.New()
 	require.NoError(t, settings.Marshal(cfg))
-	section, err := settings.Sub("audit_logs")
-	require.NoError(t, err)
-	require.NotEmpty(t, section.AllKeys())
 	// The client settings are confighttp's.
-	ours := []string{"token", "audit_endpoint", "storage", "audit_logs", "retry_on_failure", "body", "attributes", "resource_attributes"}
-	for _, key := range ours {
+	ours := []string{"token", "audit_endpoint", "storage", "retry_on_failure", "body", "attributes", "resource_attributes"}
+	for _, key := range append(ours, sections...) {
 		require.True(t, settings.IsSet(key), key)
 	}
-	assert.Subset(t, firstCells(readme, `\w+`), append(ours, section.AllKeys()...))
+	for _, name := range sections {
+		section, err := settings.Sub(name)
+		require.NoError(t, err)
+		require.NotEmpty(t, section.AllKeys())
+		ours = append(append(ours, name), section.AllKeys()...)
+	}
+	assert.Subset(t, firstCells(readme, `\w+`), ours)
 }
 
 // firstCells are the names in backquotes that rows of tables begin with.

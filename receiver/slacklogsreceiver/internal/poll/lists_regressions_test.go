@@ -69,7 +69,7 @@ func TestOutageWithPagesLosesRows(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"integration", "access"} {
 		lost := map[string]int{}
-		for long := 10 * time.Minute; long < 26*time.Minute; long += 40 * time.Second {
+		for long := 10 * time.Minute; long < 26*time.Minute; long += 150 * time.Second {
 			w := newListWorld(t, kind, slacktest.Options{})
 			w.cfg.Overlap, w.cfg.InitialLookback, w.cfg.PageSize, w.cfg.RequestsPerMinute = time.Hour, 30*24*time.Hour, 100, 15
 			w.cfg.SweepInterval = 0
@@ -102,7 +102,7 @@ func TestOutageOfAWorkspaceLosesRows(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"integration", "access"} {
 		lost := map[string]int{}
-		for long := 10 * time.Minute; long < 26*time.Minute; long += 40 * time.Second {
+		for long := 10 * time.Minute; long < 26*time.Minute; long += 150 * time.Second {
 			w := newListWorld(t, kind, slacktest.Options{})
 			w.slack.SetToken(testToken, orgToken(testTeams...))
 			w.cfg.TeamIDs = []string{"T0PIER", "T0QUAY"}
@@ -281,7 +281,7 @@ func TestListEmptyPagesWithoutEnd(t *testing.T) {
 func TestPagesWithoutEnd(t *testing.T) {
 	t.Parallel()
 	w := newListWorld(t, "access", slacktest.Options{})
-	w.cfg.RequestsPerMinute = 300
+	w.cfg.RequestsPerMinute = 1200
 	w.fillLogins("T0PIER", 300, time.Minute, noon)
 	n := 0
 	w.onRequest = func(r *http.Request) *http.Response {
@@ -292,10 +292,10 @@ func TestPagesWithoutEnd(t *testing.T) {
 		return nil
 	}
 	require.NoError(t, w.start())
-	w.run(3 * time.Hour)
+	w.run(20 * time.Minute)
 	l := login("T0PIER", "WALICE", w.now, w.now, 1)
 	w.slack.SetLogin(l)
-	w.run(3 * time.Hour)
+	w.run(20 * time.Minute)
 	assert.Equal(t, 1, w.delivered[loginUID(l)], "a new row")
 	if p := w.lists.ring[0].poll; p != nil {
 		assert.Less(t, len(p.cursors), 10_000)
