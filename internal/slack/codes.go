@@ -104,7 +104,7 @@ var Codes = map[string]Code{
 	"method_not_allowed": {NeedsConfig, adviceFault},
 
 	// Token.
-	"invalid_auth":           {NeedsToken, "Slack does not know the token or, for the integration logs of a workspace, its owner is no member there. " + adviceToken},
+	"invalid_auth":           {NeedsToken, "Slack refuses the token. Where it refuses only some workspaces, whoever installed the app has to become a member there; otherwise install the app again and put the new user token in place; the receiver takes it without a restart when the token comes from a file."},
 	"invalid_authentication": {NeedsToken, "Slack does not accept the token. " + adviceToken},
 	"missing_authentication": {NeedsToken, "No token reached Slack; set token or auth, and look at the proxy."},
 	"not_authed":             {NeedsToken, "No token reached Slack; set token or auth, and look at the proxy."},

@@ -139,7 +139,6 @@ func (a *access) take(w *workspace, r *reading, text []byte) {
 	malformed := a.convert.AppendAccess(a.batch.add(text, row.UID), a.set.Clock.Now(), change)
 	p.malformed = p.malformed || malformed
 	a.pending[key] = p
-	r.fresh++
 }
 
 func (a *access) remember(ctx context.Context, w *workspace, r *reading, dropped bool) {

@@ -112,7 +112,6 @@ func (g *integration) take(w *workspace, r *reading, text []byte) {
 	e.malformed = g.convert.AppendIntegration(g.batch.add(text, uid), g.set.Clock.Now(), uid)
 	g.seen = append(g.seen, e)
 	g.pending[key] = pendingRow{Row: checkpoint.Row{Date: second(kept), Count: second(int64(k))}}
-	r.fresh++
 }
 
 // delivered is how many of these rows are known.

@@ -66,7 +66,7 @@ type reading struct {
 	restarts     int
 
 	// Of the answer that is being read:
-	rows, fresh int
+	rows int
 	// above is the last good date that was read: where a row without one stands.
 	above int64
 	order order
@@ -193,7 +193,7 @@ func firstStart(pos int) (start int, ok bool) {
 
 // answered begins with a new answer.
 func (r *reading) answered() {
-	r.rows, r.fresh = 0, 0
+	r.rows = 0
 	r.order.next()
 	r.twins.next()
 }
