@@ -161,7 +161,7 @@ func (r *logsReceiver) addPollers(ctx context.Context) error {
 // calls a minute.
 func (r *logsReceiver) addPoller(logType string, budget, limit float64, create func(poll.Settings) (*poll.Poller, error)) error {
 	if budget > limit {
-		r.set.Logger.Warn(logType+"_logs::requests_per_minute is above Slack's limit, which other apps may share",
+		r.set.Logger.Warn(logType+"_logs::requests_per_minute is above Slack's limit",
 			zap.Float64("requests_per_minute", budget), zap.Float64("slack_limit", limit))
 	}
 	set, err := r.pollerSettings(logType)

@@ -259,3 +259,55 @@ func TestGaugesEndWithTheReceiver(t *testing.T) {
 	_, ok = gauge(t, tel, "poll_staleness", labels("emea"))
 	assert.False(t, ok)
 }
+
+// Workspaces come and go in a list that is read while the metrics are collected.
+func TestTelemetryOfWorkspaces(t *testing.T) {
+	t.Parallel()
+	tel := newTelemetry(t)
+	c := newStepClock()
+	fake := newFakeSlack(t, slacktest.Options{Now: c.Now})
+	cfg := fake.config(t)
+	cfg.AuditLogs = createDefaultConfig().(*Config).AuditLogs
+	access := cfg.AccessLogs.GetOrInsertDefault()
+	access.TeamIDs = []string{"*"}
+	set := metadatatest.NewSettings(tel)
+	set.ID = component.NewIDWithName(metadata.Type, "emea")
+	r := newRunning(cfg, setup{set: set, clock: c})
+	identity := slacktest.NewOrganisation(1).Identity()
+	teams := identity.Teams
+	require.GreaterOrEqual(t, len(teams), 2)
+	for _, team := range teams {
+		fake.SetLogin(slacktest.Login{Team: team.ID, UserID: "W04BW000001", First: startTime.Unix(), Last: startTime.Unix(), Count: 1})
+	}
+	r.start(t)
+	r.clock.rest(t)
+
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_, _ = tel.GetMetric("otelcol_slacklogs_poll_staleness") // none at first
+			}
+		}
+	}()
+	r.clock.polls(t, 30)
+	identity.Teams = teams[:1]
+	fake.SetToken(secretToken, identity)
+	r.clock.polls(t, 90)
+	close(stop)
+	<-stopped
+
+	assert.Equal(t, len(teams), r.sink.LogRecordCount())
+	staleness, err := tel.GetMetric("otelcol_slacklogs_poll_staleness")
+	require.NoError(t, err)
+	points := staleness.Data.(metricdata.Gauge[float64]).DataPoints
+	require.Len(t, points, 1, "of the workspace that is left")
+	team, _ := points[0].Attributes.Value("team_id")
+	assert.Equal(t, teams[0].ID, team.AsString())
+	kind, _ := points[0].Attributes.Value("log_type")
+	assert.Equal(t, "access", kind.AsString())
+}

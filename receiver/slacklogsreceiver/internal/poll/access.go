@@ -25,16 +25,6 @@ import (
 // reads the whole list.
 type access struct {
 	*lists
-	// pending are the rows of the batch, not accepted yet; changes what is
-	// said of each, in the batch's order.
-	pending map[checkpoint.Key]pendingRow
-	changes []record.Change
-}
-
-// pendingRow is what is remembered of a row once it is accepted.
-type pendingRow struct {
-	checkpoint.Row
-	seen
 }
 
 // NewAccess loads or begins the state and returns the poller of the access
@@ -44,7 +34,7 @@ func NewAccess(ctx context.Context, set Settings, cfg ListSettings) (*Poller, er
 	if err != nil {
 		return nil, err
 	}
-	a := &access{lists: l, pending: map[checkpoint.Key]pendingRow{}}
+	a := &access{lists: l}
 	l.list = a
 	l.batch.write = func(i int, text []byte, to plog.LogRecordSlice) {
 		a.convert.ParseAccess(a.at.id, text)
@@ -91,7 +81,7 @@ func (a *access) take(w *workspace, r *reading, text []byte) {
 		r.order.row(row.First, row.Last, r.bound)
 	}
 	now := a.now().Unix()
-	is := checkpoint.Row{Date: second(row.Last), Count: second(row.Count)}
+	is := checkpoint.Row{Date: uint32Of(row.Last), Count: uint32Of(row.Count)}
 	if !row.CountOK {
 		is.Count = 0
 	}
@@ -99,7 +89,7 @@ func (a *access) take(w *workspace, r *reading, text []byte) {
 	switch {
 	case !row.LastOK:
 		// A row without a date is known as long as Slack shows it.
-		is.Date = second(now)
+		is.Date = uint32Of(now)
 	case row.Last < floor:
 		if row.Last >= a.state.Start {
 			a.duplicates++
@@ -107,11 +97,7 @@ func (a *access) take(w *workspace, r *reading, text []byte) {
 		return
 	}
 	key := checkpoint.Key(row.Key)
-	p, known := a.pending[key]
-	was := p.Row
-	if !known {
-		was, known = w.rows.Get(key)
-	}
+	was, known := a.last(w, key)
 	if known && !row.LastOK {
 		if int64(was.Date) < now-int64(a.cfg.SweepWindow.Seconds())/4 {
 			w.rows.Set(key, is)
@@ -126,36 +112,19 @@ func (a *access) take(w *workspace, r *reading, text []byte) {
 	change := record.Change{New: !known && row.FirstOK && row.First >= floor}
 	switch {
 	case change.New:
-		change.Delta, change.DeltaOK = row.Count, row.CountOK
+		// What can't be followed may have been counted before.
+		change.Delta, change.DeltaOK = row.Count, row.CountOK && row.Followed
 	case known && row.CountOK && was.Count > 0 && is.Count < math.MaxUint32 && is.Count >= was.Count:
 		change.Delta, change.DeltaOK = int64(is.Count-was.Count), true
 	}
-	p = pendingRow{Row: is, seen: seen{late: p.late, malformed: p.malformed}}
+	e := seen{}
 	if row.LastOK {
-		p.date = row.Last
-		p.late = !r.first && row.Last < w.state.Read-1
+		e.date, e.late = row.Last, !r.first && row.Last < w.state.Read-1
 	}
 	a.changes = append(a.changes, change)
-	malformed := a.convert.AppendAccess(a.batch.add(text, row.UID), a.set.Clock.Now(), change)
-	p.malformed = p.malformed || malformed
-	a.pending[key] = p
-}
-
-func (a *access) remember(ctx context.Context, w *workspace, r *reading, dropped bool) {
-	t := tally{measured: r.sweep || !r.first && w.steady}
-	for key, p := range a.pending {
-		w.rows.Set(key, p.Row)
-		a.tally(ctx, &t, p.seen)
-	}
-	if a.tallied(ctx, &t); !dropped {
-		w.state.Newest = max(w.state.Newest, t.newest)
-	}
-	a.forget()
-}
-
-func (a *access) forget() {
-	clear(a.pending)
-	a.changes = a.changes[:0]
+	e.malformed = a.convert.AppendAccess(a.batch.add(text, row.UID), a.set.Clock.Now(), change)
+	a.seen = append(a.seen, e)
+	a.pending[key] = is
 }
 
 func (*access) enough(w *workspace, r *reading, ended bool) bool {
@@ -207,8 +176,7 @@ func (a *access) finish(w *workspace, r *reading) {
 		// Slack may have changed the order since.
 		w.state.RisesFirst, w.state.RisesLast = r.order.risesFirst, r.order.risesLast
 	}
-	w.state.Forgotten = a.floor(w)
-	w.rows.Forget(second(w.state.Forgotten))
+	a.forget(w)
 }
 
 // watermark is the last poll; in a list by date_first polls don't see rows
@@ -220,5 +188,5 @@ func (*access) watermark(w *workspace) int64 {
 	return w.state.Read
 }
 
-// second is a date or count as it is kept: up to the year 2106.
-func second(n int64) uint32 { return uint32(min(max(n, 0), math.MaxUint32)) }
+// uint32Of is a date or count as it is kept: up to the year 2106.
+func uint32Of(n int64) uint32 { return uint32(min(max(n, 0), math.MaxUint32)) }

@@ -24,9 +24,6 @@ type integration struct {
 	*lists
 	// shown counts the rows of the answer that is being read.
 	shown map[checkpoint.Key]int
-	// pending are the rows of the batch, not accepted yet.
-	pending map[checkpoint.Key]pendingRow
-	seen    []seen
 }
 
 // NewIntegration loads or begins the state and returns the poller of the
@@ -36,7 +33,7 @@ func NewIntegration(ctx context.Context, set Settings, cfg ListSettings) (*Polle
 	if err != nil {
 		return nil, err
 	}
-	g := &integration{lists: l, shown: map[checkpoint.Key]int{}, pending: map[checkpoint.Key]pendingRow{}}
+	g := &integration{lists: l, shown: map[checkpoint.Key]int{}}
 	l.list = g
 	l.batch.write = func(i int, text []byte, to plog.LogRecordSlice) {
 		g.convert.ParseIntegration(g.at.id, text)
@@ -97,9 +94,9 @@ func (g *integration) take(w *workspace, r *reading, text []byte) {
 	}
 	g.shown[key]++
 	k := g.shown[key]
-	if known := g.delivered(w, key); k <= known {
-		if was, ok := w.rows.Get(key); ok && !row.DateOK && int64(was.Date) < kept-int64(g.cfg.Overlap.Seconds())/4 {
-			w.rows.Set(key, checkpoint.Row{Date: second(kept), Count: was.Count})
+	if was, _ := g.last(w, key); k <= int(was.Count) {
+		if !row.DateOK && int64(was.Date) < kept-int64(g.cfg.Overlap.Seconds())/4 {
+			w.rows.Set(key, checkpoint.Row{Date: uint32Of(kept), Count: was.Count})
 		}
 		g.duplicates++
 		return
@@ -111,35 +108,7 @@ func (g *integration) take(w *workspace, r *reading, text []byte) {
 	uid := g.convert.IntegrationUID(k)
 	e.malformed = g.convert.AppendIntegration(g.batch.add(text, uid), g.set.Clock.Now(), uid)
 	g.seen = append(g.seen, e)
-	g.pending[key] = pendingRow{Row: checkpoint.Row{Date: second(kept), Count: second(int64(k))}}
-}
-
-// delivered is how many of these rows are known.
-func (g *integration) delivered(w *workspace, key checkpoint.Key) int {
-	p, ok := g.pending[key]
-	if !ok {
-		p.Row, _ = w.rows.Get(key)
-	}
-	return int(p.Count)
-}
-
-func (g *integration) remember(ctx context.Context, w *workspace, r *reading, dropped bool) {
-	t := tally{measured: !r.first && w.steady}
-	for key, p := range g.pending {
-		w.rows.Set(key, p.Row)
-	}
-	for _, e := range g.seen {
-		g.tally(ctx, &t, e)
-	}
-	if g.tallied(ctx, &t); !dropped {
-		w.state.Newest = max(w.state.Newest, t.newest)
-	}
-	g.forget()
-}
-
-func (g *integration) forget() {
-	clear(g.pending)
-	g.seen = g.seen[:0]
+	g.pending[key] = checkpoint.Row{Date: uint32Of(kept), Count: uint32Of(int64(k))}
 }
 
 // enough also sees to it that seconds which an edge split were seen whole.
@@ -161,7 +130,7 @@ func (g *integration) enough(w *workspace, r *reading, ended bool) bool {
 			return false
 		}
 		for key, n := range s.counts {
-			if n > 1 && n > g.delivered(w, key) {
+			if was, _ := g.last(w, key); n > 1 && n > int(was.Count) {
 				return true
 			}
 		}
@@ -178,8 +147,7 @@ func (g *integration) finish(w *workspace, r *reading) {
 		w.state.Swept = w.state.Read
 		w.wholePages, w.sinceWhole = r.pages, 0
 	}
-	w.state.Forgotten = g.floor(w)
-	w.rows.Forget(second(w.state.Forgotten))
+	g.forget(w)
 }
 
 func (*integration) watermark(w *workspace) int64 { return w.state.Read }

@@ -23,6 +23,8 @@ const (
 	// read again after teamsAge.
 	everyTeam = "*"
 	teamsAge  = time.Hour
+	// maxTeamsPages is how many pages of auth.teams.list are followed.
+	maxTeamsPages = 100
 	// longTurn is how many pages of one workspace follow each other while
 	// others wait.
 	longTurn = 20
@@ -55,6 +57,11 @@ type lists struct {
 	list    listKind
 	state   listsState
 	convert *record.Converter
+	// pending are the rows of the batch, not accepted yet, and seen what the
+	// metrics want to know of each; changes is what is said of access rows.
+	pending map[checkpoint.Key]checkpoint.Row
+	seen    []seen
+	changes []record.Change
 	// known are the workspaces with a state, ring those that are read, in turn.
 	known map[string]*workspace
 	ring  []*workspace
@@ -81,10 +88,6 @@ type listKind interface {
 	due(w *workspace, poll bool)
 	// take puts a row into the batch unless its state was delivered.
 	take(w *workspace, r *reading, text []byte)
-	// remember takes the rows of an accepted batch into state and metrics.
-	remember(ctx context.Context, w *workspace, r *reading, dropped bool)
-	// forget drops the rows of a batch that was not accepted.
-	forget()
 	// enough reports whether the reading has met its stop, or the list's end.
 	enough(w *workspace, r *reading, ended bool) bool
 	// further goes on behind Slack's limit of pages, if there is a way.
@@ -188,7 +191,7 @@ func (t *teamsReading) due() time.Time {
 func newLists(ctx context.Context, set Settings, kind string, cfg ListSettings) (*lists, error) {
 	l := &lists{
 		Poller: newPoller(set, kind, cfg.RequestsPerMinute), cfg: cfg, convert: record.New(cfg.Record),
-		known: map[string]*workspace{},
+		known: map[string]*workspace{}, pending: map[checkpoint.Key]checkpoint.Row{},
 	}
 	l.logType = l
 	return l, l.load(ctx)
@@ -231,6 +234,12 @@ func (l *lists) load(ctx context.Context) error {
 			return err
 		}
 		l.known[id] = w
+		l.ring = append(l.ring, w)
+	}
+	if len(l.ring) > 0 {
+		// Nothing is read before it is known whose token it is, but the gauges
+		// tell where they stand.
+		l.exposeRing()
 	}
 	if l.state.Setting != setting {
 		logKeptStart(l.set.Logger, l.state.Start)
@@ -254,24 +263,36 @@ func (l *lists) newWorkspace(id string) *workspace {
 }
 
 // save writes a new workspace's state before the document that names it, and
-// what was accepted last.
+// what was accepted last before what can wait.
 func (l *lists) save(ctx context.Context) error {
 	for len(l.begun) > 0 {
 		if err := l.saveWorkspace(ctx, l.begun[0]); err != nil {
 			return err
 		}
-		l.begun, l.changed = l.begun[1:], true
+		if l.begun, l.changed = l.begun[1:], true; len(l.begun) == 0 {
+			if err := l.saveOwn(ctx); err != nil {
+				return err
+			}
+		}
 	}
-	if l.changed {
-		if err := l.set.Store.Save(ctx, l.kind, &l.state, nil); err != nil {
+	if l.at != nil {
+		if err := l.saveWorkspace(ctx, l.at); err != nil {
 			return err
 		}
-		l.changed = false
 	}
-	if l.at == nil {
+	return l.saveOwn(ctx)
+}
+
+// saveOwn writes the document of the log type, if it has changed.
+func (l *lists) saveOwn(ctx context.Context) error {
+	if !l.changed {
 		return nil
 	}
-	return l.saveWorkspace(ctx, l.at)
+	if err := l.set.Store.Save(ctx, l.kind, &l.state, nil); err != nil {
+		return err
+	}
+	l.changed = false
+	return nil
 }
 
 func (l *lists) saveWorkspace(ctx context.Context, w *workspace) error {
@@ -306,7 +327,7 @@ func (l *lists) identified(id slack.Identity) error {
 	default:
 		// The list of workspaces comes with the next step, unless it is there.
 		// Those that were read before need not wait for it.
-		if len(l.ring) == 0 && len(l.state.Teams) > 0 {
+		if l.teams.readAt.IsZero() && len(l.state.Teams) > 0 {
 			l.setRing(id, teamsOf(l.state.Teams)...)
 		}
 		for _, w := range l.ring {
@@ -320,7 +341,6 @@ func (l *lists) identified(id slack.Identity) error {
 // before go on; the state of others is kept.
 func (l *lists) setRing(id slack.Identity, teams ...slack.Team) {
 	ring := make([]*workspace, 0, len(teams))
-	sources := make([]*source, 0, len(teams))
 	for _, team := range teams {
 		w, ok := l.known[team.ID]
 		if !ok {
@@ -335,7 +355,7 @@ func (l *lists) setRing(id slack.Identity, teams ...slack.Team) {
 			identity.TeamID, identity.TeamName, identity.TeamDomain = team.ID, team.Name, ""
 		}
 		w.identity = identity
-		ring, sources = append(ring, w), append(sources, w.source)
+		ring = append(ring, w)
 	}
 	for _, w := range l.ring {
 		if !slices.Contains(ring, w) {
@@ -344,8 +364,14 @@ func (l *lists) setRing(id slack.Identity, teams ...slack.Team) {
 	}
 	l.ring = ring
 	l.measure()
-	if len(sources) == 0 {
-		sources = append(sources, l.whole)
+	l.exposeRing()
+}
+
+// exposeRing has the gauges show the workspaces that are read.
+func (l *lists) exposeRing() {
+	sources := make([]*source, len(l.ring))
+	for i, w := range l.ring {
+		sources[i] = w.source
 	}
 	l.expose(sources...)
 }
@@ -357,7 +383,7 @@ func (l *lists) readTeams(ctx context.Context) error {
 	l.from = l.whole
 	local := l.set.Clock.Now()
 	teams, next, err := l.client.Teams(ctx, t.cursor)
-	stuck := err == nil && next != "" && (slices.Contains(t.cursors, next) || len(t.cursors) >= maxNumber)
+	stuck := err == nil && next != "" && (slices.Contains(t.cursors, next) || len(t.cursors) >= maxTeamsPages)
 	if stuck {
 		err = slack.StuckCursor("auth.teams.list")
 	}
@@ -374,17 +400,22 @@ func (l *lists) readTeams(ctx context.Context) error {
 		}
 		l.doubt(failed, local)
 		if stuck {
-			// The list has no end; what it showed is better than none.
-			if len(l.ring) == 0 {
-				l.setRing(l.identity, distinct(append(t.found, teams...))...)
-			}
+			// The list has no end: the polls go before it.
+			t.found = append(t.found, teams...)
+			l.settleFor(t.found)
 			t.found, t.cursor, t.cursors = nil, "", nil
 			t.circles++
 			pause = min(time.Duration(t.circles)*refusedPause, teamsAge)
 		}
-		t.retryAt, t.err = local.Add(pause), err
-		if t.failures++; !stuck && failed.Class == slack.StaleCursor && t.failures%2 == 0 {
+		t.retryAt = local.Add(pause)
+		t.failures++
+		// Others use the limit too: a 429 now and then is no fault.
+		if failed.Class != slack.Throttled || t.failures >= 3 {
+			t.err = err
+		}
+		if !stuck && failed.Class == slack.StaleCursor && t.failures%2 == 0 {
 			// The same cursor was refused twice.
+			l.settleFor(t.found)
 			t.found, t.cursor, t.cursors = nil, "", nil
 		}
 		return nil
@@ -404,6 +435,14 @@ func (l *lists) readTeams(ctx context.Context) error {
 	l.setRing(l.identity, found...)
 	l.saveState(ctx)
 	return nil
+}
+
+// settleFor reads what the list of workspaces has shown so far, where that is
+// better than nothing.
+func (l *lists) settleFor(teams []slack.Team) {
+	if len(l.ring) == 0 {
+		l.setRing(l.identity, distinct(teams)...)
+	}
 }
 
 func distinct(teams []slack.Team) (found []slack.Team) {
@@ -501,8 +540,12 @@ func (l *lists) idle(local time.Time, every bool, teamsDue time.Time) time.Durat
 			next = w.poll.retryAt
 		}
 		wait = min(wait, next.Sub(local))
-		if w.sweep != nil {
+		switch {
+		case w.sweep != nil:
 			wait = min(wait, w.sweep.retryAt.Sub(local))
+		case l.cfg.SweepInterval > 0 && w.state.Read > 0:
+			due := time.Unix(w.state.Swept, 0).Add(l.cfg.SweepInterval).Sub(l.now())
+			wait = min(wait, max(due, time.Second))
 		}
 	}
 	return max(wait, time.Millisecond)
@@ -514,6 +557,7 @@ func (l *lists) read(ctx context.Context, w *workspace, r *reading) error {
 	q, ok := r.query()
 	if !ok {
 		l.unreachable(w, r)
+		l.saveState(ctx)
 		return nil
 	}
 	q.TeamID = w.ask
@@ -524,10 +568,10 @@ func (l *lists) read(ctx context.Context, w *workspace, r *reading) error {
 		next, err = l.readPage(ctx, page, func(text []byte) {
 			l.list.take(w, r, text)
 			r.rows++
-		}, func(dropped bool) { l.list.remember(ctx, w, r, dropped) })
+		}, func(dropped bool) { l.remember(ctx, w, r, dropped) })
 	}
 	if err == nil && !r.numbered && next != "" {
-		if _, seen := r.cursors[next]; seen || next == r.cursor || len(r.cursors) >= maxCursors {
+		if _, seen := r.cursors[next]; seen || len(r.cursors) >= maxCursors {
 			l.once(w, "The cursors of Slack's list lead nowhere; it is read by page numbers")
 			r.restart()
 			r.numbered = true
@@ -547,11 +591,48 @@ func (l *lists) read(ctx context.Context, w *workspace, r *reading) error {
 		return err
 	}
 	l.tellSkipped(w, r)
-	if !r.aside && l.list.enough(w, r, ended) {
+	if !r.aside && !r.again && l.list.enough(w, r, ended) {
 		l.finish(w, r)
 	}
 	l.pageRead(ctx)
 	return nil
+}
+
+// remember takes the rows of an accepted batch into state and metrics.
+func (l *lists) remember(ctx context.Context, w *workspace, r *reading, dropped bool) {
+	t := tally{measured: r.sweep || !r.first && w.steady}
+	for key, row := range l.pending {
+		w.rows.Set(key, row)
+	}
+	for _, e := range l.seen {
+		l.tally(ctx, &t, e)
+	}
+	if l.tallied(ctx, &t); !dropped {
+		w.state.Newest = max(w.state.Newest, t.newest)
+	}
+	l.drop()
+}
+
+// drop forgets the rows of the batch.
+func (l *lists) drop() {
+	clear(l.pending)
+	l.seen, l.changes = l.seen[:0], l.changes[:0]
+}
+
+// forget drops the rows that are read past from now on.
+func (l *lists) forget(w *workspace) {
+	if floor := l.list.floor(w); floor > w.state.Forgotten {
+		w.state.Forgotten = floor
+		w.rows.Forget(uint32Of(floor))
+	}
+}
+
+// last is what was delivered last of a row, or will be with this batch.
+func (l *lists) last(w *workspace, key checkpoint.Key) (checkpoint.Row, bool) {
+	if row, ok := l.pending[key]; ok {
+		return row, true
+	}
+	return w.rows.Get(key)
 }
 
 func (l *lists) finish(w *workspace, r *reading) {
@@ -594,7 +675,9 @@ func (l *lists) unreachable(w *workspace, r *reading) {
 	if l.list.further(w, r) {
 		return
 	}
-	l.once(w, "Slack's limit of pages hides the rest of the list; older rows can't be read")
+	if r.total == 0 || r.pos < r.total {
+		l.once(w, "Slack's limit of pages hides the rest of the list; older rows can't be read")
+	}
 	l.finish(w, r)
 }
 
@@ -613,7 +696,7 @@ func (*lists) once(w *workspace, text string) {
 // case; only what concerns all of them is returned.
 func (l *lists) failed(ctx context.Context, w *workspace, r *reading, err error) error {
 	local := l.set.Clock.Now()
-	l.list.forget()
+	l.drop()
 	var failed *slack.Error
 	switch {
 	case !errors.As(err, &failed):
@@ -627,6 +710,7 @@ func (l *lists) failed(ctx context.Context, w *workspace, r *reading, err error)
 		r.stale()
 	case failed.Code == slack.CodePageLimit && r.numbered && (r.start > 0 || r.twins.ask):
 		l.unreachable(w, r)
+		l.saveState(ctx)
 	case failed.Class == slack.Unreadable, failed.Class == slack.Heals:
 		r.stuck(failed, local, w.lastRead, *w.gapOf(r))
 	default:
@@ -641,7 +725,12 @@ func (l *lists) failed(ctx context.Context, w *workspace, r *reading, err error)
 // be another organisation's. Not more often than a refused call.
 func (l *lists) doubt(failed *slack.Error, local time.Time) {
 	if failed.Class.NeedsInstall() && local.Sub(l.identifiedAt) >= refusedPause {
-		l.Poller.identified = false
+		if len(l.ring) > 1 {
+			// The others go on meanwhile.
+			l.identifiedAt = time.Time{}
+		} else {
+			l.Poller.identified = false
+		}
 	}
 }
 
@@ -676,8 +765,13 @@ func (l *lists) trouble() error {
 			if r == nil || r.err == nil {
 				continue
 			}
-			if e.err == nil {
-				e.err = r.err
+			one := workspaceError{err: r.err}
+			switch {
+			case e.err == nil, e.heals() && !one.heals():
+				// What needs somebody goes before what passes by itself.
+				e = one
+			case problem(r.err) != problem(e.err):
+				continue
 			}
 			if !slices.Contains(e.ids, w.id) {
 				e.ids = append(e.ids, w.id)

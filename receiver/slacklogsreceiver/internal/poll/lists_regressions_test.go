@@ -394,3 +394,65 @@ func TestTeamsWaitByAWrongClock(t *testing.T) {
 	w.run(90 * time.Minute)
 	require.Equal(t, 1, w.delivered[loginUID(l)])
 }
+
+// What was left out because Slack was down is asked for again also where old
+// rows behind it end the reading.
+func TestOutageBeforeOldRowsLosesNone(t *testing.T) {
+	t.Parallel()
+	w := newListWorld(t, "integration", slacktest.Options{})
+	w.cfg.InitialLookback, w.cfg.PageSize = 30*24*time.Hour, 1000
+	w.fillChanges("T0PIER", 200, time.Hour, noon.Add(-31*24*time.Hour))
+	uids := w.fillChanges("T0PIER", 1050, 20*time.Minute, noon)
+	calls := 0
+	var down time.Time
+	w.slack.SetFault(func(c slacktest.Call) slacktest.Fault {
+		if c.Path != slacktest.PathIntegration {
+			return slacktest.FaultNone
+		}
+		if calls++; calls == 2 {
+			down = w.now
+		}
+		if calls > 1 && w.now.Before(down.Add(11*time.Minute)) {
+			return slacktest.FaultHTML
+		}
+		return slacktest.FaultNone
+	})
+	require.NoError(t, w.start())
+	w.run(2 * time.Hour)
+	require.Zero(t, w.missing(uids))
+}
+
+// The newest row can't be read, and Slack says so with a server error: what is
+// behind it is read.
+func TestTopRowEndsInServerErrors(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"access", "integration"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			w := newListWorld(t, kind, slacktest.Options{})
+			if kind == "access" {
+				w.fillLogins("T0PIER", 300, time.Minute, noon)
+				w.slack.SetLogin(login("T0PIER", "WPOISON", noon, noon, 1))
+				w.slack.PoisonText("WPOISON", slacktest.FaultInternal)
+			} else {
+				w.fillChanges("T0PIER", 300, time.Minute, noon)
+				w.slack.AddChange(change("T0PIER", "APOISON", noon))
+				w.slack.PoisonText("APOISON", slacktest.FaultInternal)
+			}
+			require.NoError(t, w.start())
+			w.run(time.Hour)
+			require.Len(t, w.delivered, 300)
+		})
+	}
+}
+
+// Sweeps come when they are due, however rare polls are.
+func TestSweepsDoNotWaitForPolls(t *testing.T) {
+	t.Parallel()
+	w := newListWorld(t, "access", slacktest.Options{AccessOrder: slacktest.ByFirst})
+	w.cfg.PollInterval, w.cfg.SweepInterval = 6*time.Hour, time.Hour
+	w.fillLogins("T0PIER", 20, time.Minute, noon)
+	require.NoError(t, w.start())
+	w.run(5 * time.Hour)
+	require.Less(t, w.now.Unix()-w.lists.ring[0].state.Swept, int64(2*3600))
+}

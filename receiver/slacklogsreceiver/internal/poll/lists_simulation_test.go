@@ -64,6 +64,9 @@ func simulateList(t *testing.T, kind string, seed uint64) {
 		AccessPagesOnly:    r.IntN(5) == 0,
 		TotalCap:           choose(r, 0, 0, 0, 3, 40),
 	}
+	if opt.CursorAge == 5*time.Second {
+		opt.TeamsPerPage = 0 // calls are further apart than that, so that the list could not be read
+	}
 	w := newListWorld(t, kind, opt)
 	w.skew = choose(r, 0, 0, -20*time.Minute, 20*time.Minute, within(r, time.Hour))
 	w.cfg.PageSize = choose(r, 3, 10, 20, 100)

@@ -200,12 +200,14 @@ func (p *Poller) identify(ctx context.Context) error {
 		return err
 	}
 	p.identity, p.identified, p.identifiedAt = id, true, p.set.Clock.Now()
+	// Whose state it is, and of what sources, is saved before anything is read.
+	p.saveState(ctx)
 	return nil
 }
 
 // confirm asks again whose token it is: where a file holds it, another
-// organisation's or workspace's may have come in its place. That it can't be asked now is no
-// reason to stop.
+// organisation's or workspace's may have come in its place. That it can't be
+// asked now is no reason to stop.
 func (p *Poller) confirm(ctx context.Context) {
 	p.from = p.whole
 	id, err := p.client.AuthTest(ctx)

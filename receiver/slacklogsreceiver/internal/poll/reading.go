@@ -79,7 +79,8 @@ type reading struct {
 	failures     int
 	failingSince time.Time
 	refused      int // in a row, of the same cursor
-	// probing asks for the top of the list, to see whether Slack answers at all.
+	// probing asks for a row at the top of the list, to see whether Slack answers
+	// at all.
 	probing, alone bool
 	// aside is set while that page is read, which is not the next one.
 	aside bool
@@ -116,7 +117,10 @@ func (r *reading) query() (q slack.ListQuery, ok bool) {
 	r.aside = r.probing
 	switch {
 	case r.probing:
-		r.start, r.count = 0, 1
+		r.start, r.count, ok = 0, 1, true
+		if r.pos == 0 {
+			r.start = 1 // The row after the one that fails.
+		}
 	case r.twins.ask:
 		r.start, r.count, ok = showing(r.twins.from, r.twins.to)
 		if !ok {
@@ -214,6 +218,8 @@ func (r *reading) passed(next string, p slack.Paging) (ended bool) {
 		r.again = true
 		r.pos, r.from, r.bad = r.lost, r.lostFrom, 0
 		r.skipped, r.limit, r.failingSince = 0, 1, time.Time{}
+		// What was read just now lies behind what is read next.
+		r.order.olderFirst, r.order.olderLast, r.above = 0, 0, r.began
 		return false
 	}
 	r.again = false
@@ -288,7 +294,8 @@ func (r *reading) stale() {
 		return
 	}
 	r.refused = 0
-	if _, _, ok := covering(r.pos, 0, math.MaxInt, r.size); !ok {
+	if _, _, ok := covering(r.pos, 0, math.MaxInt, r.size); !ok && r.restarts < maxRestarts {
+		r.restarts++
 		r.restart()
 		return
 	}
@@ -330,7 +337,7 @@ func (r *reading) stuck(failed *slack.Error, now, others time.Time, impatient bo
 	switch {
 	case !lasting || !r.narrowest():
 	case !alone:
-		r.probing = r.pos > 0
+		r.probing = true
 	case r.skips >= maxSkips:
 		// Slack is down; the reading begins anew.
 		r.searching, r.skips, r.skipped, r.failures, r.failingSince = false, 0, 0, 0, time.Time{}
@@ -383,7 +390,7 @@ func (r *reading) skip() {
 
 // order is what the answers show of the list's order.
 type order struct {
-	// Of the last row with both dates, and the least of all:
+	// Of the last row with both dates, and the least of the last answer:
 	first, last             int64
 	lowestFirst, lowestLast int64
 	any                     bool
@@ -403,16 +410,12 @@ func (o *order) row(first, last, bound int64) {
 	if o.any {
 		o.risesFirst = o.risesFirst || first > o.first
 		o.risesLast = o.risesLast || last > o.last
+		o.lowestFirst, o.lowestLast = min(o.lowestFirst, first), min(o.lowestLast, last)
 	} else {
 		o.pastFirst, o.pastLast = true, true
+		o.lowestFirst, o.lowestLast = first, last
 	}
 	o.any, o.first, o.last = true, first, last
-	if o.lowestLast == 0 || last < o.lowestLast {
-		o.lowestLast = last
-	}
-	if o.lowestFirst == 0 || first < o.lowestFirst {
-		o.lowestFirst = first
-	}
 	older(first < bound, &o.pastFirst, &o.olderFirst)
 	older(last < bound, &o.pastLast, &o.olderLast)
 }
@@ -437,10 +440,10 @@ func beyond(past bool, older int) bool {
 // between two answers.
 type twins struct {
 	// The second at the bottom of what was read, where its rows begin in the
-	// list, how many rows it has, and how many of each over all answers.
-	date     int64
-	at, rows int
-	counts   map[checkpoint.Key]int
+	// list, and how many there are of each over all answers.
+	date   int64
+	at     int
+	counts map[checkpoint.Key]int
 	// split is set when the second goes over an edge; suspect when it ended
 	// after that.
 	split, any bool
@@ -483,13 +486,12 @@ func (t *twins) row(n, pos int, key checkpoint.Key, date int64) {
 	t.begun = true
 	if !t.any || date != t.date {
 		t.end(pos)
-		t.any, t.date, t.at, t.rows, t.split = true, date, pos, 0, false
+		t.any, t.date, t.at, t.split = true, date, pos, false
 		t.counts = map[checkpoint.Key]int{}
 	} else if fresh {
 		t.split = true
 	}
 	t.counts[key]++
-	t.rows = pos - t.at + 1
 }
 
 // end closes the second at the bottom.
