@@ -131,6 +131,8 @@ type workspace struct {
 	// sinceWhole polls ago.
 	wholePages, sinceWhole int
 	lastRead               time.Time
+	// unsaved is set while the saved state is behind.
+	unsaved bool
 	// polled is set once a poll has ended, steady while the poll follows on
 	// another, so that lateness is Slack's.
 	polled, steady bool
@@ -276,7 +278,15 @@ func (l *lists) save(ctx context.Context) error {
 		}
 	}
 	if l.at != nil {
-		if err := l.saveWorkspace(ctx, l.at); err != nil {
+		l.at.unsaved = true
+	}
+	for _, id := range l.state.Teams {
+		// A save that failed is made good also while another workspace is read.
+		w := l.known[id]
+		if !w.unsaved {
+			continue
+		}
+		if err := l.saveWorkspace(ctx, w); err != nil {
 			return err
 		}
 	}
@@ -297,7 +307,11 @@ func (l *lists) saveOwn(ctx context.Context) error {
 
 func (l *lists) saveWorkspace(ctx context.Context, w *workspace) error {
 	w.state.Rows = w.rows.Index()
-	return l.set.Store.Save(ctx, l.key(w.id), &w.state, w.rows)
+	if err := l.set.Store.Save(ctx, l.key(w.id), &w.state, w.rows); err != nil {
+		return err
+	}
+	w.unsaved = false
+	return nil
 }
 
 func (l *lists) paused(until time.Time) { l.state.NotBefore, l.changed = until.Unix()+1, true }

@@ -117,7 +117,7 @@ func (r *reading) query() (q slack.ListQuery, ok bool) {
 	r.aside = r.probing
 	switch {
 	case r.probing:
-		r.start, r.count, ok = 0, 1, true
+		r.start, r.count = 0, 1
 		if r.pos == 0 {
 			r.start = 1 // The row after the one that fails.
 		}
