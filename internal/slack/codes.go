@@ -98,7 +98,7 @@ var Codes = map[string]Code{
 	"invalid_team_id":    {NeedsConfig, "Slack knows no workspace of this id; check team_ids."},
 	CodePageLimit:        {NeedsConfig, "Slack gives no more than 100 pages of a list; raise page_size, so that they reach further."},
 	"invalid_arguments":  {NeedsConfig, adviceFault},
-	"missing_argument":   {NeedsConfig, `Slack misses an argument; a token of the organisation needs team_ids for access and integration logs, for example ["*"].`},
+	"missing_argument":   {NeedsConfig, `Slack misses an argument; with a token of the organisation, set team_ids for access and integration logs, for example to ["*"].`},
 	"bad_endpoint":       {NeedsConfig, "The address is not one of Slack's; check endpoint and audit_endpoint."},
 	"unknown_method":     {NeedsConfig, "The address is not one of Slack's; check endpoint and audit_endpoint."},
 	"method_not_allowed": {NeedsConfig, adviceFault},
