@@ -279,15 +279,16 @@ func (l *lists) save(ctx context.Context) error {
 	}
 	if l.at != nil {
 		l.at.unsaved = true
-	}
-	for _, id := range l.state.Teams {
-		// A save that failed is made good also while another workspace is read.
-		w := l.known[id]
-		if !w.unsaved {
-			continue
-		}
-		if err := l.saveWorkspace(ctx, w); err != nil {
+		if err := l.saveWorkspace(ctx, l.at); err != nil {
 			return err
+		}
+	}
+	// A save that failed is made good also while another workspace is read.
+	for _, id := range l.state.Teams {
+		if w := l.known[id]; w.unsaved {
+			if err := l.saveWorkspace(ctx, w); err != nil {
+				return err
+			}
 		}
 	}
 	return l.saveOwn(ctx)
