@@ -16,8 +16,6 @@ type Access struct {
 	// Key is the same for the same row at any time. A row that can't be followed through time has one for each of its
 	// contents.
 	Key [16]byte
-	// Followed is false where the key is one of its contents only.
-	Followed bool
 	// UID is the record's log.record.uid: of the row as it is now.
 	UID string
 	// First and Last are in seconds since 1970.
@@ -64,7 +62,7 @@ func (c *Converter) ParseAccess(team string, text []byte) Access {
 	case bytes.Contains(c.identity, []byte("\uFFFD")):
 		a.Key = hash(text) // what was mended could have been another row
 	default:
-		a.Key, a.Followed = hash(c.identity), true
+		a.Key = hash(c.identity)
 	}
 	a.UID = uid(now)
 	if !a.LastOK {

@@ -146,14 +146,14 @@ func TestAccessCore(t *testing.T) {
 func TestAccessTimes(t *testing.T) {
 	got := access(defaults, accessRow(""), Change{})
 	assert.Equal(t, Access{
-		Key: got.Key, Followed: true, UID: got.UID, First: 1772500000, Last: 1772600000, Count: 4, FirstOK: true, LastOK: true, CountOK: true,
+		Key: got.Key, UID: got.UID, First: 1772500000, Last: 1772600000, Count: 4, FirstOK: true, LastOK: true, CountOK: true,
 	}, got.Access)
 	assert.Equal(t, pcommon.Timestamp(1772600000e9), got.rec.Timestamp())
 	assert.Equal(t, pcommon.NewTimestampFromTime(observed), got.rec.ObservedTimestamp())
 
 	got = access(defaults, accessRow(`"date_first":"1772500001","date_last":"9214646399","count":"0"`), Change{})
 	assert.Equal(t, Access{
-		Key: got.Key, Followed: true, UID: got.UID, First: 1772500001, Last: 9214646399, FirstOK: true, LastOK: true, CountOK: true,
+		Key: got.Key, UID: got.UID, First: 1772500001, Last: 9214646399, FirstOK: true, LastOK: true, CountOK: true,
 	}, got.Access)
 
 	for _, date := range []string{`null`, `""`, `"now"`, `-1`, `1.5`, `1e9`, `9214646400`, `true`, `[1]`, `{}`} {

@@ -112,8 +112,7 @@ func (a *access) take(w *workspace, r *reading, text []byte) {
 	change := record.Change{New: !known && row.FirstOK && row.First >= floor}
 	switch {
 	case change.New:
-		// What can't be followed may have been counted before.
-		change.Delta, change.DeltaOK = row.Count, row.CountOK && row.Followed
+		change.Delta, change.DeltaOK = row.Count, row.CountOK
 	case known && row.CountOK && was.Count > 0 && is.Count < math.MaxUint32 && is.Count >= was.Count:
 		change.Delta, change.DeltaOK = int64(is.Count-was.Count), true
 	}
