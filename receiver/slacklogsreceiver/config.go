@@ -22,6 +22,7 @@ import (
 
 	"github.com/slacklogs/otelcol-slacklogs/internal/record"
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/metadata"
+	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/poll"
 )
 
 const (
@@ -32,8 +33,6 @@ const (
 	// slackListLimit is Slack's limit a minute of access, and of integration
 	// log calls, for each app and workspace.
 	slackListLimit = 20
-	// allTeams in team_ids stands for all workspaces of the organisation.
-	allTeams = "*"
 )
 
 // workspaceID is what the id of a workspace looks like.
@@ -371,10 +370,10 @@ func (s *section) checkNotNegative(key string, d time.Duration) {
 func (s *section) checkTeams(ids []string) {
 	for i, id := range ids {
 		switch {
-		case id == allTeams && len(ids) > 1:
+		case id == poll.EveryTeam && len(ids) > 1:
 			s.add("team_ids", `"*" stands for all workspaces; keep it alone, or take it out and name them`)
 			return
-		case id == allTeams:
+		case id == poll.EveryTeam:
 		case !workspaceID.MatchString(id):
 			s.add("team_ids", "%q is not the id of a workspace, such as T0123ABCD", id)
 		case slices.Contains(ids[:i], id):

@@ -66,7 +66,6 @@ func (a *access) due(w *workspace, poll bool) {
 		if w.state.Read == 0 {
 			w.poll.whole, w.poll.first, w.poll.bound = true, true, a.floor(w)
 		}
-		w.steady = w.polled && now-w.state.Read <= 2*int64(a.cfg.PollInterval.Seconds())+60
 	}
 	if a.cfg.SweepInterval > 0 && w.sweep == nil && w.state.Read > 0 && now-w.state.Swept >= int64(a.cfg.SweepInterval.Seconds()) {
 		w.sweep = newReading(a.cfg.PageSize, now, a.floor(w))

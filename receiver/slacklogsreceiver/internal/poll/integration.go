@@ -67,7 +67,6 @@ func (g *integration) due(w *workspace, poll bool) {
 		r.bound = max(r.bound, w.state.Read-int64(shortTail.Seconds()))
 	}
 	w.poll = r
-	w.steady = w.polled && now-w.state.Read <= 2*int64(g.cfg.PollInterval.Seconds())+60
 }
 
 func (g *integration) take(w *workspace, r *reading, text []byte) {

@@ -19,9 +19,9 @@ import (
 )
 
 const (
-	// everyTeam in team_ids means all workspaces of auth.teams.list, which is
+	// EveryTeam in team_ids means all workspaces of auth.teams.list, which is
 	// read again after teamsAge.
-	everyTeam = "*"
+	EveryTeam = "*"
 	teamsAge  = time.Hour
 	// maxTeamsPages is how many pages of auth.teams.list are followed.
 	maxTeamsPages = 100
@@ -40,7 +40,7 @@ type ListSettings struct {
 	Overlap           time.Duration // integration logs
 	SweepInterval     time.Duration // access logs; 0 = no sweeps
 	SweepWindow       time.Duration // access logs
-	// TeamIDs are the workspaces to read; empty = the token's own.
+	// TeamIDs are the workspaces to read, or EveryTeam; empty = the token's own.
 	TeamIDs    []string
 	StaleAfter time.Duration // 0 = never
 	Record     record.Options
@@ -337,7 +337,7 @@ func (l *lists) identified(id slack.Identity) error {
 	case len(l.cfg.TeamIDs) == 0:
 		l.setRing(id, slack.Team{ID: own})
 		l.ring[0].ask = ""
-	case l.cfg.TeamIDs[0] != everyTeam:
+	case l.cfg.TeamIDs[0] != EveryTeam:
 		l.setRing(id, teamsOf(l.cfg.TeamIDs)...)
 	default:
 		// The list of workspaces comes with the next step, unless it is there.
@@ -481,7 +481,7 @@ func teamsOf(ids []string) []slack.Team {
 // have their share of the calls (promise 6).
 func (l *lists) next() (func(ctx context.Context) error, time.Duration) {
 	local := l.set.Clock.Now()
-	every := len(l.cfg.TeamIDs) > 0 && l.cfg.TeamIDs[0] == everyTeam
+	every := len(l.cfg.TeamIDs) > 0 && l.cfg.TeamIDs[0] == EveryTeam
 	teamsDue := l.teams.due()
 	if every && !teamsDue.After(local) {
 		return l.readTeams, 0
@@ -490,6 +490,7 @@ func (l *lists) next() (func(ctx context.Context) error, time.Duration) {
 		poll := w.poll == nil && !w.nextPoll.After(local)
 		if poll {
 			w.nextPoll = local.Add(l.cfg.PollInterval)
+			w.steady = w.polled && l.now().Unix()-w.state.Read <= 2*int64(l.cfg.PollInterval.Seconds())+60
 		}
 		l.list.due(w, poll)
 	}

@@ -86,12 +86,7 @@ func TestListsLongPages(t *testing.T) {
 	for _, kind := range kinds {
 		w := newListWorld(t, kind, slacktest.Options{})
 		w.cfg.PageSize = 10
-		var uids []string
-		if kind == "access" {
-			uids = w.fillLogins("T0PIER", 300, time.Minute, noon)
-		} else {
-			uids = w.fillChanges("T0PIER", 300, time.Minute, noon)
-		}
+		uids := w.fillRows(300, time.Minute, noon)
 		w.onRequest = func(r *http.Request) *http.Response {
 			if !isList(r) {
 				return nil

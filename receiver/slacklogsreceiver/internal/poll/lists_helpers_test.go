@@ -96,3 +96,11 @@ func (w *listWorld) requireNone(but []string) {
 		require.True(w.t, known[uid], "made up: %s %s", uid, w.said[uid])
 	}
 }
+
+// fillRows is fillLogins or fillChanges, as the world reads the one or the other.
+func (w *listWorld) fillRows(n int, step time.Duration, end time.Time) []string {
+	if w.kind == "access" {
+		return w.fillLogins("T0PIER", n, step, end)
+	}
+	return w.fillChanges("T0PIER", n, step, end)
+}

@@ -19,7 +19,7 @@ import (
 	"github.com/slacklogs/otelcol-slacklogs/internal/slacktest"
 )
 
-// 1. A refused batch restarts the first reading; with a total that Slack caps,
+// A refused batch restarts the first reading; with a total that Slack caps,
 // the restarted reading takes the first page for all there is.
 func TestRefusedBatchAndCappedTotal(t *testing.T) {
 	t.Parallel()
@@ -39,7 +39,7 @@ func TestRefusedBatchAndCappedTotal(t *testing.T) {
 	require.Zero(t, w.missing(uids))
 }
 
-// 2. Access logs by number, with a total below the truth or none: a full page
+// Access logs by number, with a total below the truth or none: a full page
 // is not the last.
 func TestPagesOnlyAndPoorPaging(t *testing.T) {
 	t.Parallel()
@@ -63,30 +63,42 @@ func TestPagesOnlyAndPoorPaging(t *testing.T) {
 	}
 }
 
-// 4a. Pages of HTML instead of answers (a proxy) for a while, whatever while:
+// Pages of HTML instead of answers (a proxy) for a while, whatever while:
 // nothing can be read, so nothing may be left out.
-func TestOutageWithPagesLosesRows(t *testing.T) {
+func TestOutageWithPagesLosesNone(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{"integration", "access"} {
+	outages(t, func(w *listWorld, down time.Time, long time.Duration) {
+		w.slack.SetFault(func(c slacktest.Call) slacktest.Fault {
+			if c.Time.After(down) && c.Time.Before(down.Add(long)) {
+				return slacktest.FaultHTML
+			}
+			return slacktest.FaultNone
+		})
+	})
+}
+
+// One workspace is in trouble for a while; the others are well.
+func TestOutageOfAWorkspaceLosesNone(t *testing.T) {
+	t.Parallel()
+	outages(t, func(w *listWorld, down time.Time, long time.Duration) {
+		w.slack.SetToken(testToken, orgToken(testTeams...))
+		w.cfg.TeamIDs = []string{"T0PIER", "T0QUAY"}
+		w.at(down, func() { w.slack.Refuse("T0PIER", "fatal_error") })
+		w.at(down.Add(long), func() { w.slack.Refuse("T0PIER", "") })
+	})
+}
+
+// outages lets first readings live through an outage of any length.
+func outages(t *testing.T, happen func(w *listWorld, down time.Time, long time.Duration)) {
+	t.Helper()
+	for _, kind := range kinds {
 		lost := map[string]int{}
 		for long := 10 * time.Minute; long < 26*time.Minute; long += 150 * time.Second {
 			w := newListWorld(t, kind, slacktest.Options{})
 			w.cfg.Overlap, w.cfg.InitialLookback, w.cfg.PageSize, w.cfg.RequestsPerMinute = time.Hour, 30*24*time.Hour, 100, 15
-			w.cfg.SweepInterval = 0
-			w.cfg.SweepWindow = 30 * 24 * time.Hour
-			var uids []string
-			if kind == "integration" {
-				uids = w.fillChanges("T0PIER", 600, 30*time.Minute, noon)
-			} else {
-				uids = w.fillLogins("T0PIER", 600, 30*time.Minute, noon)
-			}
-			down := noon.Add(10 * time.Second)
-			w.slack.SetFault(func(c slacktest.Call) slacktest.Fault {
-				if c.Time.After(down) && c.Time.Before(down.Add(long)) {
-					return slacktest.FaultHTML
-				}
-				return slacktest.FaultNone
-			})
+			w.cfg.SweepInterval, w.cfg.SweepWindow = 0, 30*24*time.Hour
+			uids := w.fillRows(600, 30*time.Minute, noon)
+			happen(w, noon.Add(10*time.Second), long)
 			require.NoError(t, w.start())
 			w.run(2 * time.Hour)
 			if n := w.missing(uids); n > 0 {
@@ -97,38 +109,7 @@ func TestOutageWithPagesLosesRows(t *testing.T) {
 	}
 }
 
-// 4b. One workspace is in trouble for a while; the others are well.
-func TestOutageOfAWorkspaceLosesRows(t *testing.T) {
-	t.Parallel()
-	for _, kind := range []string{"integration", "access"} {
-		lost := map[string]int{}
-		for long := 10 * time.Minute; long < 26*time.Minute; long += 150 * time.Second {
-			w := newListWorld(t, kind, slacktest.Options{})
-			w.slack.SetToken(testToken, orgToken(testTeams...))
-			w.cfg.TeamIDs = []string{"T0PIER", "T0QUAY"}
-			w.cfg.Overlap, w.cfg.InitialLookback, w.cfg.PageSize, w.cfg.RequestsPerMinute = time.Hour, 30*24*time.Hour, 100, 15
-			w.cfg.SweepInterval = 0
-			w.cfg.SweepWindow = 30 * 24 * time.Hour
-			var uids []string
-			if kind == "integration" {
-				uids = w.fillChanges("T0PIER", 600, 30*time.Minute, noon)
-			} else {
-				uids = w.fillLogins("T0PIER", 600, 30*time.Minute, noon)
-			}
-			down := noon.Add(10 * time.Second)
-			w.at(down, func() { w.slack.Refuse("T0PIER", "fatal_error") })
-			w.at(down.Add(long), func() { w.slack.Refuse("T0PIER", "") })
-			require.NoError(t, w.start())
-			w.run(2 * time.Hour)
-			if n := w.missing(uids); n > 0 {
-				lost[long.String()] = n
-			}
-		}
-		assert.Empty(t, lost, kind)
-	}
-}
-
-// 5. over_pagination_limit for the first page is no end of the list.
+// over_pagination_limit for the first page is no end of the list.
 func TestPageLimitAtTheFirstPage(t *testing.T) {
 	t.Parallel()
 	w := newListWorld(t, "integration", slacktest.Options{})
@@ -149,7 +130,7 @@ func TestPageLimitAtTheFirstPage(t *testing.T) {
 	assert.Zero(t, w.missing(uids))
 }
 
-// 6. A restart while auth.teams.list is throttled: the workspaces are known.
+// A restart while auth.teams.list is throttled: the workspaces are known.
 func TestTeamsListThrottledAtRestart(t *testing.T) {
 	t.Parallel()
 	w := newListWorld(t, "access", slacktest.Options{RetryAfter: time.Hour})
@@ -165,7 +146,7 @@ func TestTeamsListThrottledAtRestart(t *testing.T) {
 	require.Equal(t, 1, w.delivered[loginUID(l)])
 }
 
-// 7. One answer that is out of order must not make every poll read the whole
+// One answer that is out of order must not make every poll read the whole
 // list for ever.
 func TestOrderIsLookedAtAgain(t *testing.T) {
 	t.Parallel()
@@ -200,7 +181,7 @@ func TestOrderIsLookedAtAgain(t *testing.T) {
 	require.LessOrEqual(t, len(w.listCalls())-calls, 60)
 }
 
-// 8. A row that can't be read is warned of once, not with each poll.
+// A row that can't be read is warned of once, not with each poll.
 func TestPoisonIsWarnedOfOnce(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"access", "integration"} {
@@ -221,19 +202,14 @@ func TestPoisonIsWarnedOfOnce(t *testing.T) {
 	}
 }
 
-// 10. Slack gives fewer rows than asked for, and numbers its pages by that.
+// Slack gives fewer rows than asked for, and numbers its pages by that.
 func TestSmallerPagesThanAskedFor(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"integration", "access"} {
 		t.Run(kind, func(t *testing.T) {
 			w := newListWorld(t, kind, slacktest.Options{AccessPagesOnly: true})
 			w.cfg.Overlap, w.cfg.PageSize = time.Hour, 500
-			var uids []string
-			if kind == "integration" {
-				uids = w.fillChanges("T0PIER", 1000, time.Minute, noon)
-			} else {
-				uids = w.fillLogins("T0PIER", 1000, time.Minute, noon)
-			}
+			uids := w.fillRows(1000, time.Minute, noon)
 			w.onRequest = func(r *http.Request) *http.Response {
 				if !isList(r) {
 					return nil
@@ -255,7 +231,7 @@ func TestSmallerPagesThanAskedFor(t *testing.T) {
 	}
 }
 
-// 11a. Empty pages with ever new cursors: new rows must still be met.
+// Empty pages with ever new cursors: new rows must still be met.
 func TestListEmptyPagesWithoutEnd(t *testing.T) {
 	t.Parallel()
 	w := newListWorld(t, "access", slacktest.Options{})
@@ -277,7 +253,7 @@ func TestListEmptyPagesWithoutEnd(t *testing.T) {
 	assert.Equal(t, 1, w.delivered[loginUID(l)], "a new row")
 }
 
-// 11b. The same page with ever new cursors.
+// The same page with ever new cursors.
 func TestPagesWithoutEnd(t *testing.T) {
 	t.Parallel()
 	w := newListWorld(t, "access", slacktest.Options{})
@@ -302,7 +278,7 @@ func TestPagesWithoutEnd(t *testing.T) {
 	}
 }
 
-// 11c. Cursors in a circle.
+// Cursors in a circle.
 func TestCursorCircle(t *testing.T) {
 	t.Parallel()
 	w := newListWorld(t, "access", slacktest.Options{})
@@ -329,7 +305,7 @@ func TestCursorCircle(t *testing.T) {
 	assert.Zero(t, w.missing(uids))
 }
 
-// 12. An empty answer in the middle, while the total says that there is more.
+// An empty answer in the middle, while the total says that there is more.
 func TestEmptyAnswerIsNoEnd(t *testing.T) {
 	t.Parallel()
 	for _, paging := range []string{`{"count":100,"total":0,"page":3,"pages":0}`, `{"count":100,"total":300,"page":3,"pages":3}`} {
@@ -353,7 +329,7 @@ func TestEmptyAnswerIsNoEnd(t *testing.T) {
 	}
 }
 
-// 13. Cursors of auth.teams.list in a circle don't starve the polls.
+// Cursors of auth.teams.list in a circle don't starve the polls.
 func TestTeamsCircle(t *testing.T) {
 	t.Parallel()
 	w := newListWorld(t, "access", slacktest.Options{})
@@ -375,7 +351,7 @@ func TestTeamsCircle(t *testing.T) {
 	require.Greater(t, len(w.listCalls())-calls, 120, "3 workspaces, polled each minute")
 }
 
-// 15. The local clock was ahead when auth.teams.list had to wait; it is right
+// The local clock was ahead when auth.teams.list had to wait; it is right
 // after the restart.
 func TestTeamsWaitByAWrongClock(t *testing.T) {
 	t.Parallel()

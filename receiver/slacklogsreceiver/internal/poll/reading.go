@@ -448,8 +448,8 @@ type twins struct {
 	// after that.
 	split, any bool
 	suspects   []suspect
-	// ask is set while the rows from…to-1 are asked for in one answer; whole
-	// tells whether the answer showed them so.
+	// ask is set while the rows from…to-1, those of the second, are asked for in
+	// one answer.
 	ask      bool
 	from, to int
 	second   int64

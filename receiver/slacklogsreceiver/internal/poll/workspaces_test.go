@@ -343,12 +343,7 @@ func TestWorkspacesPoison(t *testing.T) {
 			t.Run(kind+" "+fault.String(), func(t *testing.T) {
 				t.Parallel()
 				w := newListWorld(t, kind, slacktest.Options{})
-				var uids []string
-				if kind == "access" {
-					uids = w.fillLogins("T0PIER", 250, time.Minute, noon)
-				} else {
-					uids = w.fillChanges("T0PIER", 250, time.Minute, noon)
-				}
+				uids := w.fillRows(250, time.Minute, noon)
 				w.slack.PoisonText(`"F77"`, fault)
 				require.NoError(t, w.start())
 				w.run(90 * time.Minute)
