@@ -17,17 +17,32 @@ const burst = 5
 // nothing has waits that no time.Duration holds.
 const maxWait = 24 * time.Hour
 
-// Budget spaces the calls of one log type and keeps Retry-After. It is used
-// by one goroutine.
+const (
+	// leastShare is what is left of the budget at least when others use Slack's
+	// limit up: enough for a page a minute and more, so that the newest entries
+	// go on.
+	leastShare = 0.1
+	// easier is by which part of the whole budget it grows again for each
+	// quiet minute.
+	easier = 0.1
+)
+
+// Budget spaces the calls of one log type and keeps Retry-After. Where others
+// use Slack's limit up, it shrinks by half with each refusal, and grows slowly
+// again. It is used by one goroutine.
 type Budget struct {
 	limiter   *rate.Limiter
 	notBefore time.Time
+	whole     rate.Limit
+	// grown is when the budget last changed while it is less than the whole.
+	grown time.Time
 }
 
 // NewBudget allows perMinute calls in a minute. A start is one call, not a
 // burst, so that a crash loop does not eat the organisation's limit.
 func NewBudget(perMinute float64, now time.Time) *Budget {
-	b := &Budget{limiter: rate.NewLimiter(rate.Limit(perMinute/60), burst)}
+	whole := rate.Limit(perMinute / 60)
+	b := &Budget{limiter: rate.NewLimiter(whole, burst), whole: whole}
 	b.limiter.AllowN(now, burst-1)
 	return b
 }
@@ -38,6 +53,7 @@ func (b *Budget) Take(now time.Time) time.Duration {
 	if wait := b.Paused(now); wait > 0 {
 		return wait
 	}
+	b.grow(now)
 	if b.limiter.AllowN(now, 1) {
 		return 0
 	}
@@ -45,6 +61,34 @@ func (b *Budget) Take(now time.Time) time.Duration {
 	seconds := min(missing/float64(b.limiter.Limit()), maxWait.Seconds())
 	// Never 0: rounding must not turn waiting into spinning.
 	return max(time.Duration(seconds*float64(time.Second)), time.Microsecond)
+}
+
+// Refused notes a 429 at which Slack asks to wait until t: others use the same
+// limit up. What was saved up is gone, and the next call comes one interval of
+// the smaller budget after t. It reports whether the budget was whole before.
+func (b *Budget) Refused(t, now time.Time) (news bool) {
+	news = b.grown.IsZero()
+	b.Pause(t, now)
+	least := min(b.whole, max(b.whole*leastShare, 1./60))
+	b.limiter = rate.NewLimiter(max(b.limiter.Limit()/2, least), burst)
+	b.limiter.AllowN(b.notBefore, burst)
+	b.grown = b.notBefore
+	return news
+}
+
+// PerMinute is how many calls a minute it allows now.
+func (b *Budget) PerMinute() float64 { return float64(b.limiter.Limit() * 60) }
+
+// grow gives back a part for each minute without a refusal.
+func (b *Budget) grow(now time.Time) {
+	for !b.grown.IsZero() && now.Sub(b.grown) >= time.Minute {
+		b.grown = b.grown.Add(time.Minute)
+		limit := min(b.whole, b.limiter.Limit()+b.whole*easier)
+		b.limiter.SetLimitAt(now, limit)
+		if limit >= b.whole {
+			b.grown = time.Time{}
+		}
+	}
 }
 
 // Paused is how long all calls are still kept back.

@@ -143,3 +143,45 @@ func TestBudgetOfAnySize(t *testing.T) {
 		})
 	}
 }
+
+// A 429 says that others use the same limit: the budget backs off, beyond
+// Retry-After, and finds its way up again.
+func TestBudgetUnderPressure(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ perMinute, least float64 }{{30, 3}, {15, 1.5}, {600, 60}, {5, 1}, {0.5, 0.5}} {
+		t.Run(fmt.Sprintf("%v a minute", tt.perMinute), func(t *testing.T) {
+			t.Parallel()
+			now := startTime
+			b := NewBudget(tt.perMinute, now)
+			now = now.Add(time.Hour) // it may burst
+
+			retryAfter := now.Add(30 * time.Second)
+			assert.True(t, b.Refused(retryAfter, now))
+			assert.InDelta(t, max(tt.perMinute/2, tt.least), b.PerMinute(), 1e-9)
+			wait := b.Take(now)
+			assert.Equal(t, 30*time.Second, wait)
+			now = now.Add(wait)
+			wait = b.Take(now)
+			assert.InDelta(t, 60/b.PerMinute(), wait.Seconds(), 1e-3, "one interval beyond Retry-After")
+			now = now.Add(wait + time.Microsecond)
+			assert.Zero(t, b.Take(now), "a call, but no burst")
+			assert.Positive(t, b.Take(now))
+
+			for range 20 {
+				news := b.Refused(now.Add(time.Second), now)
+				assert.False(t, news && tt.least < tt.perMinute, "no news")
+			}
+			assert.InDelta(t, tt.least, b.PerMinute(), 1e-9, "the newest entries go on")
+
+			last := b.PerMinute()
+			for range 10 {
+				now = now.Add(time.Minute + time.Second)
+				b.Take(now)
+				assert.GreaterOrEqual(t, b.PerMinute(), last)
+				last = b.PerMinute()
+			}
+			assert.InDelta(t, tt.perMinute, b.PerMinute(), 1e-9, "the way up again")
+			assert.True(t, b.Refused(now, now))
+		})
+	}
+}
