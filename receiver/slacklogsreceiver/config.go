@@ -60,6 +60,8 @@ type Config struct {
 	AccessLogs configoptional.Optional[accessLogsConfig] `mapstructure:"access_logs"`
 	// IntegrationLogs switches the integration logs on.
 	IntegrationLogs configoptional.Optional[integrationLogsConfig] `mapstructure:"integration_logs"`
+	// HealthRecords switches the collector's own records on.
+	HealthRecords configoptional.Optional[healthRecordsConfig] `mapstructure:"health_records"`
 	// RetryOnFailure says how a batch that the pipeline refused is offered
 	// again. A limit ends the attempt, never the entry.
 	RetryOnFailure configretry.BackOffConfig `mapstructure:"retry_on_failure"`
@@ -146,6 +148,14 @@ type integrationLogsConfig struct {
 	_ struct{}
 }
 
+// healthRecordsConfig is the section health_records.
+type healthRecordsConfig struct {
+	// HeartbeatInterval is the time between two heartbeats of a log type.
+	HeartbeatInterval time.Duration `mapstructure:"heartbeat_interval"`
+
+	_ struct{}
+}
+
 func createDefaultConfig() component.Config {
 	client := confighttp.NewDefaultClientConfig()
 	client.Endpoint = defaultEndpoint
@@ -180,6 +190,7 @@ func createDefaultConfig() component.Config {
 			RequestsPerMinute: 15,
 			Overlap:           24 * time.Hour,
 		}),
+		HealthRecords:      configoptional.Default(healthRecordsConfig{HeartbeatInterval: 10 * time.Minute}),
 		RetryOnFailure:     retry,
 		Body:               record.BodyRaw,
 		Attributes:         record.AttributesAll,
@@ -225,6 +236,9 @@ func (c *Config) Validate() error {
 	}
 	if c.IntegrationLogs.HasValue() {
 		errs = append(errs, c.IntegrationLogs.Get().validate())
+	}
+	if c.HealthRecords.HasValue() && c.HealthRecords.Get().HeartbeatInterval <= 0 {
+		errs = append(errs, errors.New("health_records::heartbeat_interval: must be above 0, such as 10m; to have no health records, take the section out"))
 	}
 	if c.Compression.IsCompressed() {
 		errs = append(errs, errors.New("compression: the calls have no body to compress; take it out (answers are compressed by themselves)"))

@@ -47,6 +47,7 @@ type logsReceiver struct {
 	store     *checkpoint.Store
 	telemetry *metadata.TelemetryBuilder
 	pollers   []*poll.Poller
+	health    *poll.Health // nil = no health records
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -95,10 +96,25 @@ func (r *logsReceiver) Start(ctx context.Context, host component.Host) (err erro
 	for _, p := range r.pollers {
 		r.wg.Go(func() { p.Run(background) })
 	}
+	if r.health != nil {
+		r.wg.Go(func() { r.health.Run(background) })
+	}
 	return nil
 }
 
 func (r *logsReceiver) addPollers(ctx context.Context) error {
+	if r.cfg.HealthRecords.HasValue() {
+		set, err := r.pollerSettings("")
+		if err != nil {
+			return err
+		}
+		if r.health, err = poll.NewHealth(ctx, set, poll.HealthSettings{
+			HeartbeatInterval: r.cfg.HealthRecords.Get().HeartbeatInterval,
+			Body:              r.cfg.Body,
+		}); err != nil {
+			return err
+		}
+	}
 	options := record.Options{Body: r.cfg.Body, Attributes: r.cfg.Attributes}
 	if r.cfg.AuditLogs.HasValue() {
 		audit := r.cfg.AuditLogs.Get()
@@ -207,12 +223,21 @@ func (r *logsReceiver) pollerSettings(logType string) (poll.Settings, error) {
 		Logger:              r.set.Logger,
 		ResourceAttributes:  r.cfg.ResourceAttributes,
 		Scope:               scope,
+		Health:              r.health,
 		Status:              func(err error) { r.reportStatus(logType, err) },
 		RandomizationFactor: 0.2,
 	}, nil
 }
 
 func (r *logsReceiver) registerGauges() error {
+	integer := func(value func(poll.Figures) int64) metric.Int64Callback {
+		return func(_ context.Context, o metric.Int64Observer) error {
+			for _, p := range r.pollers {
+				p.Each(func(f poll.Figures, attrs metric.MeasurementOption) { o.Observe(value(f), attrs) })
+			}
+			return nil
+		}
+	}
 	number := func(value func(poll.Figures) (float64, bool)) metric.Float64Callback {
 		return func(_ context.Context, o metric.Float64Observer) error {
 			for _, p := range r.pollers {
@@ -229,18 +254,14 @@ func (r *logsReceiver) registerGauges() error {
 		r.telemetry.RegisterSlacklogsEventStalenessCallback(number(func(f poll.Figures) (float64, bool) { return f.EventStaleness, f.Polled })),
 		r.telemetry.RegisterSlacklogsPollStalenessCallback(number(func(f poll.Figures) (float64, bool) { return f.PollStaleness, true })),
 		r.telemetry.RegisterSlacklogsWatermarkLagCallback(number(func(f poll.Figures) (float64, bool) { return f.WatermarkLag, true })),
-		r.telemetry.RegisterSlacklogsStaleCallback(func(_ context.Context, o metric.Int64Observer) error {
-			for _, p := range r.pollers {
-				p.Each(func(f poll.Figures, attrs metric.MeasurementOption) {
-					stale := int64(0)
-					if f.Stale {
-						stale = 1
-					}
-					o.Observe(stale, attrs)
-				})
+		r.telemetry.RegisterSlacklogsStaleCallback(integer(func(f poll.Figures) int64 {
+			if f.Stale {
+				return 1
 			}
-			return nil
-		}),
+			return 0
+		})),
+		r.telemetry.RegisterSlacklogsGapsCallback(integer(func(f poll.Figures) int64 { return f.Gaps })),
+		r.telemetry.RegisterSlacklogsGapTimeCallback(number(func(f poll.Figures) (float64, bool) { return f.GapTime, true })),
 	)
 }
 

@@ -33,6 +33,8 @@ type TelemetryBuilder struct {
 	SlacklogsEntriesMalformed metric.Int64Counter
 	SlacklogsEventLateness    metric.Float64Histogram
 	SlacklogsEventStaleness   metric.Float64ObservableGauge
+	SlacklogsGapTime          metric.Float64ObservableGauge
+	SlacklogsGaps             metric.Int64ObservableGauge
 	SlacklogsPollStaleness    metric.Float64ObservableGauge
 	SlacklogsRequestDuration  metric.Float64Histogram
 	SlacklogsStale            metric.Int64ObservableGauge
@@ -57,6 +59,36 @@ func (builder *TelemetryBuilder) RegisterSlacklogsEventStalenessCallback(cb metr
 		cb(ctx, &observerFloat64{inst: builder.SlacklogsEventStaleness, obs: o})
 		return nil
 	}, builder.SlacklogsEventStaleness)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSlacklogsGapTimeCallback sets callback for observable SlacklogsGapTime metric.
+func (builder *TelemetryBuilder) RegisterSlacklogsGapTimeCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.SlacklogsGapTime, obs: o})
+		return nil
+	}, builder.SlacklogsGapTime)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSlacklogsGapsCallback sets callback for observable SlacklogsGaps metric.
+func (builder *TelemetryBuilder) RegisterSlacklogsGapsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SlacklogsGaps, obs: o})
+		return nil
+	}, builder.SlacklogsGaps)
 	if err != nil {
 		return err
 	}
@@ -178,6 +210,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_slacklogs_event_staleness",
 		metric.WithDescription("Age of the newest entry delivered. [Alpha]"),
 		metric.WithUnit("s"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SlacklogsGapTime, err = builder.meter.Float64ObservableGauge(
+		"otelcol_slacklogs_gap_time",
+		metric.WithDescription("Time that the gaps cover together. [Alpha]"),
+		metric.WithUnit("s"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SlacklogsGaps, err = builder.meter.Int64ObservableGauge(
+		"otelcol_slacklogs_gaps",
+		metric.WithDescription("Intervals known not to be complete. [Alpha]"),
+		metric.WithUnit("{gaps}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SlacklogsPollStaleness, err = builder.meter.Float64ObservableGauge(

@@ -163,12 +163,18 @@ func (a *access) further(w *workspace, r *reading) bool {
 
 func (a *access) finish(w *workspace, r *reading) {
 	if r.unproved() {
-		a.once(w, "Slack's limit of pages may hide rows that were active later; they can't be told apart")
+		// It may hide rows that were active later; they can't be told apart.
+		r.limited = true
+		w.gapsOpened(w.state.Gaps.open(span{r.bound, r.began}, gapPageLimit, r.began))
 	}
 	w.state.Read = max(w.state.Read, r.began)
 	unordered := w.state.RisesFirst && w.state.RisesLast
 	if r.whole || unordered {
 		w.state.Swept = max(w.state.Swept, r.began)
+	}
+	if r.sweep && !w.state.RisesLast {
+		// In a list by date_first, to see what moved is the sweep's own job.
+		w.missed(r.missed, r.lateBy, 0)
 	}
 	if r.sweep || unordered {
 		// Slack may have changed the order since.

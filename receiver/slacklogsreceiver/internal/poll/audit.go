@@ -197,7 +197,7 @@ func (a *audit) measure() {
 		newest = a.state.Start
 	}
 	a.from.update(standing{
-		newest: newest, watermark: a.state.Watermark, polled: a.polled,
+		newest: newest, watermark: a.state.Watermark, polled: a.polled, gaps: a.state.Gaps, accepted: a.state.accepted,
 		judged: a.polled && len(a.state.Backlog) == 0 && a.callErr == nil && a.refusedErr == nil && a.trouble() == nil,
 	}, a.cfg.StaleAfter, a.now())
 }
@@ -215,6 +215,7 @@ func (a *audit) next() (func(ctx context.Context) error, time.Duration) {
 	}
 	a.openSweep(now)
 	a.openCatchUp(now)
+	a.watchSweep(now)
 
 	ready := func(w *walk) bool { return w != nil && !w.retryAt.After(local) }
 	tail, catchUp, sweep := ready(a.state.Tail), ready(a.state.CatchUp), ready(a.state.Sweep)

@@ -33,9 +33,7 @@ func (a *audit) read(ctx context.Context, w *walk) error {
 	a.lastRead = a.set.Clock.Now()
 	if next == "" {
 		s := w.Segments[0]
-		if closed := a.state.closeGaps(span{s.Oldest, s.Top}); closed > 0 {
-			a.set.Logger.Info("Seconds that could not be read have been read now", zap.Int("gaps", closed))
-		}
+		a.from.gapsClosed(a.state.Gaps.complete(span{s.Oldest, s.Top}, gapUnreadable))
 	}
 	w.succeeded(next)
 	if w.empty >= maxEmptyPages {
@@ -177,7 +175,8 @@ func (a *audit) take(w *walk, text []byte) (older bool) {
 	p := pendingEntry{bucket: bucket, at: at}
 	if e.DateOK {
 		p.date = e.Date
-		p.late = w == a.state.Sweep || w == a.state.Tail && e.Date < a.state.High
+		// What could not be read before is not late.
+		p.late = (w == a.state.Sweep || w == a.state.Tail && e.Date < a.state.High) && !a.state.inGap(span{e.Date, e.Date})
 	}
 	p.malformed = a.convert.AppendAudit(a.batch.add(text, e.UID), a.set.Clock.Now())
 	a.pending[key] = p
@@ -202,6 +201,11 @@ func (a *audit) remember(ctx context.Context, w *walk, dropped bool) {
 			}
 		}
 		a.tally(ctx, &t, e.seen)
+	}
+	a.state.add(len(a.pending), dropped)
+	if w == a.state.Sweep {
+		w.Missed += t.late
+		w.LateBy = max(w.LateBy, t.lateBy)
 	}
 	if a.tallied(ctx, &t); !dropped {
 		a.state.Newest = max(a.state.Newest, t.newest)

@@ -6,11 +6,6 @@ package poll // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklog
 import (
 	"math"
 	"slices"
-	"time"
-
-	"go.uber.org/zap"
-
-	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
 )
 
 // tailSeconds is how much of the newest is read first.
@@ -132,14 +127,11 @@ func (a *audit) openSweep(now int64) {
 			return
 		}
 	}
-	window := span{
-		max(a.state.LastSweep-int64(a.cfg.SweepWindow.Seconds()), a.state.IDsSince, a.state.Start),
-		a.state.High,
-	}
+	window := span{a.sweepFrom(), a.state.High}
 	a.state.LastSweep = now
 	parts := a.state.wasRead(window)
 	for _, g := range slices.Backward(a.state.Gaps) {
-		if g.Oldest < window.Oldest {
+		if g.Reason == gapUnreadable && g.Oldest < window.Oldest {
 			parts = append(parts, g.span)
 		}
 	}
@@ -152,6 +144,43 @@ func (a *audit) openSweep(now int64) {
 	a.state.Sweep = newWalk(window, a.cfg.PageSize, parts...)
 }
 
+// finishSweep says what a sweep found that the polls had missed: the user
+// learns what overlap his Slack needs.
+func (a *audit) finishSweep(w *walk) {
+	a.state.Sweep = nil
+	a.from.gapsClosed(a.state.Gaps.take(func(g gap) bool { return g.Reason == gapSweep }))
+	a.from.missed(w.Missed, w.LateBy, a.cfg.Overlap)
+}
+
+// watchSweep opens a gap when a sweep is not finished, or not even begun, two
+// intervals after it was due.
+func (a *audit) watchSweep(now int64) {
+	if a.cfg.SweepInterval == 0 {
+		a.from.gapsGivenUp(a.state.Gaps.take(func(g gap) bool { return g.Reason == gapSweep }))
+		return
+	}
+	interval := int64(a.cfg.SweepInterval.Seconds())
+	if a.state.LastSweep == 0 || a.state.Gaps.has(gapSweep) {
+		return
+	}
+	late := span{a.sweepFrom(), a.state.High}
+	switch w := a.state.Sweep; {
+	case w != nil && now-a.state.LastSweep >= overdue*interval:
+		late = w.left()
+	case w == nil && now-a.state.LastSweep >= (overdue+1)*interval:
+	default:
+		return
+	}
+	if late.valid() {
+		a.from.gapsOpened(a.state.Gaps.open(late, gapSweep, now))
+	}
+}
+
+// sweepFrom is the second back to which the next sweep looks.
+func (a *audit) sweepFrom() int64 {
+	return max(a.state.LastSweep-int64(a.cfg.SweepWindow.Seconds()), a.state.IDsSince, a.state.Start)
+}
+
 // finishWalk takes the end of a window into the state.
 func (a *audit) finishWalk(w *walk) {
 	bad, over := w.settle(a.readableSince(w), a.state.inGap)
@@ -159,11 +188,7 @@ func (a *audit) finishWalk(w *walk) {
 		return
 	}
 	for _, b := range joined(bad) {
-		if !a.state.inGap(b) {
-			a.state.Gaps = append(a.state.Gaps, gap{span: b, Reason: slack.CodeUnreadable, Since: a.now().Unix()})
-			a.set.Logger.Error("A time can't be read and is left out; each sweep asks for it again",
-				zap.Time("from", time.Unix(b.Oldest, 0).UTC()), zap.Time("to", time.Unix(b.Latest, 0).UTC()))
-		}
+		a.from.gapsOpened(a.state.Gaps.open(b, gapUnreadable, a.now().Unix()))
 	}
 	switch w {
 	case a.state.Tail:
@@ -175,7 +200,7 @@ func (a *audit) finishWalk(w *walk) {
 	case a.state.CatchUp:
 		a.finishCatchUp(w)
 	case a.state.Sweep:
-		a.state.Sweep = nil
+		a.finishSweep(w)
 	}
 	a.state.raise()
 	a.keepOwn(w)
@@ -276,7 +301,7 @@ func (a *audit) forget() {
 		} else if covers.Latest >= since {
 			return true
 		}
-		kept := a.cfg.SweepInterval > 0 && slices.ContainsFunc(a.state.Gaps, func(g gap) bool { return g.meets(covers) }) ||
+		kept := a.cfg.SweepInterval > 0 && a.state.meetsGap(covers) ||
 			slices.ContainsFunc(a.walks(), func(w *walk) bool { return bucket == windowBucket(w) || w.Window.meets(covers) }) ||
 			slices.ContainsFunc(a.state.Backlog, covers.meets)
 		if !kept {

@@ -31,6 +31,8 @@ type source struct {
 	clock    clock.Clock
 	attrs    metric.MeasurementOption
 	logger   *zap.Logger
+	poller   *Poller
+	team     string
 	identity slack.Identity
 
 	mu       sync.Mutex
@@ -49,11 +51,13 @@ type standing struct {
 	// judged is set while polls succeed and no backlog is read, so that it can
 	// be said whether new entries come.
 	judged bool
+	gaps   ledger
+	accepted
 }
 
 // newSource makes the source of a workspace, or of the organisation.
 func (p *Poller) newSource(team string) *source {
-	s := &source{clock: p.set.Clock, attrs: p.attributes(team), logger: p.set.Logger, lastPage: p.set.Clock.Now()}
+	s := &source{clock: p.set.Clock, attrs: p.attributes(team), logger: p.set.Logger, poller: p, team: team, lastPage: p.set.Clock.Now()}
 	if team != "" {
 		s.logger = s.logger.With(zap.String("team_id", team))
 	}
@@ -112,14 +116,39 @@ func (s *source) update(at standing, staleAfter time.Duration, now time.Time) {
 	case stale && !s.stale:
 		s.logger.Warn("Slack shows no new entries though it answers; check the token's installation if the organisation is not just quiet",
 			zap.Duration("since", quiet.Round(time.Second)))
+		s.happened(event{name: eventStale})
 	case !stale && s.stale && at.judged:
 		s.logger.Info("New entries arrive again")
+		s.happened(event{name: eventRecovered, from: eventStale})
 	case !stale && s.stale:
 		s.logger.Info("Whether new entries arrive can't be judged while polls fail or a backlog is read")
 	}
+	at.gaps = slices.Clone(at.gaps)
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	first := at.polled && !s.standing.polled
 	s.standing, s.stale, s.offset = at, stale, now.Sub(s.clock.Now())
+	s.mu.Unlock()
+	if first {
+		s.poller.set.Health.rouse()
+	}
+}
+
+// happened tells the health records of an event.
+func (s *source) happened(e event) { s.poller.set.Health.happened(s, e) }
+
+// missed says what a sweep found that the polls had missed, and how late it
+// came, so that the user learns what overlap his Slack needs; 0 = has none.
+func (s *source) missed(entries, lateBy int64, overlap time.Duration) {
+	if entries == 0 {
+		return
+	}
+	fields := []zap.Field{zap.Int64("entries", entries), zap.Duration("latest_by", time.Duration(lateBy)*time.Second)}
+	text := "A sweep found entries that Slack had shown too late for the polls"
+	if overlap > 0 {
+		text += "; an overlap of latest_by would have found them sooner"
+		fields = append(fields, zap.Duration("overlap", overlap))
+	}
+	s.logger.Info(text, fields...)
 }
 
 // Figures are the gauges of one source; times in seconds.
@@ -130,6 +159,9 @@ type Figures struct {
 	PollStaleness  float64
 	WatermarkLag   float64
 	Stale          bool
+	// Gaps are known not to be complete, and cover GapTime together.
+	Gaps    int64
+	GapTime float64
 }
 
 func (s *source) figures() Figures {
@@ -145,13 +177,14 @@ func (s *source) figures() Figures {
 		PollStaleness:  max(0, now.Sub(s.lastPage).Seconds()),
 		WatermarkLag:   since(s.standing.watermark),
 		Stale:          s.stale,
+		Gaps:           int64(len(s.standing.gaps)),
+		GapTime:        float64(s.standing.gaps.seconds()),
 	}
 }
 
 // resource names the organisation or workspace as Slack does.
-func (p *Poller) resource() pcommon.Resource {
-	id := p.from.identity
-	rb := metadata.NewResourceBuilder(p.set.ResourceAttributes)
+func resource(id slack.Identity, switched metadata.ResourceAttributesConfig) pcommon.Resource {
+	rb := metadata.NewResourceBuilder(switched)
 	for _, set := range []struct {
 		value string
 		put   func(string)

@@ -82,7 +82,8 @@ func (g *integration) take(w *workspace, r *reading, text []byte) {
 			r.above = at
 		}
 	}
-	if !r.aside {
+	// A page by number may begin with rows that were passed; they count once.
+	if !r.aside && (r.twins.ask || r.start+r.rows >= r.pos) {
 		r.twins.row(r.rows, r.start+r.rows, key, at)
 	}
 	if at < r.bound {
@@ -117,8 +118,10 @@ func (g *integration) enough(w *workspace, r *reading, ended bool) bool {
 		if t.tries < maxTwinTries {
 			return false
 		}
-		g.once(w, splitTwins)
-	} else if !t.ask {
+		g.twinsGap(w, r, gapEqualRows)
+	} else if t.ask {
+		w.gapsClosed(w.state.Gaps.complete(span{t.second, t.second}, gapEqualRows))
+	} else {
 		r.over = ended || r.order.olderLast >= manyOlder
 		if r.over {
 			t.end(r.start + r.rows)

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/slacklogs/otelcol-slacklogs/internal/record"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
@@ -139,7 +137,8 @@ type workspace struct {
 	// pollGap and sweepGap are set while a part of the list can't be read: it
 	// has been waited for.
 	pollGap, sweepGap bool
-	logged            map[string]bool
+	// circled is set once it was logged that the list's cursors lead nowhere.
+	circled bool
 }
 
 // workspaceState is the saved document of a workspace.
@@ -159,6 +158,8 @@ type workspaceState struct {
 	// Newest is the date of the newest row delivered.
 	Newest int64               `json:"newest,omitempty"`
 	Rows   checkpoint.RowIndex `json:"rows"`
+	Gaps   ledger              `json:"gaps,omitempty"`
+	accepted
 }
 
 func (s *workspaceState) valid() bool {
@@ -167,7 +168,7 @@ func (s *workspaceState) valid() bool {
 			return false
 		}
 	}
-	return s.Swept <= s.Read
+	return s.Swept <= s.Read && s.Gaps.valid()
 }
 
 // teamsReading is the reading of auth.teams.list.
@@ -260,7 +261,7 @@ func (l *lists) rowsPrefix(id string) string { return l.key(id) + ".rows." }
 func (l *lists) newWorkspace(id string) *workspace {
 	return &workspace{
 		source: l.newSource(id), id: id, rows: checkpoint.NewRows(l.rowsPrefix(id)),
-		state: workspaceState{Version: checkpoint.Version}, logged: map[string]bool{},
+		state: workspaceState{Version: checkpoint.Version},
 	}
 }
 
@@ -493,6 +494,7 @@ func (l *lists) next() (func(ctx context.Context) error, time.Duration) {
 			w.steady = w.polled && l.now().Unix()-w.state.Read <= 2*int64(l.cfg.PollInterval.Seconds())+60
 		}
 		l.list.due(w, poll)
+		l.watchSweep(w)
 	}
 	poll, sweep := l.pollTurn(local), l.sweepTurn(local)
 	switch {
@@ -588,7 +590,10 @@ func (l *lists) read(ctx context.Context, w *workspace, r *reading) error {
 	}
 	if err == nil && !r.numbered && next != "" {
 		if _, seen := r.cursors[next]; seen || len(r.cursors) >= maxCursors {
-			l.once(w, "The cursors of Slack's list lead nowhere; it is read by page numbers")
+			if !w.circled {
+				w.circled = true
+				w.logger.Warn("The cursors of Slack's list lead nowhere; it is read by page numbers")
+			}
 			r.restart()
 			r.numbered = true
 			l.pageRead(ctx)
@@ -623,6 +628,11 @@ func (l *lists) remember(ctx context.Context, w *workspace, r *reading, dropped 
 	for _, e := range l.seen {
 		l.tally(ctx, &t, e)
 	}
+	w.state.add(len(l.seen), dropped)
+	if r.sweep {
+		r.missed += t.late
+		r.lateBy = max(r.lateBy, t.lateBy)
+	}
 	if l.tallied(ctx, &t); !dropped {
 		w.state.Newest = max(w.state.Newest, t.newest)
 	}
@@ -654,11 +664,39 @@ func (l *lists) last(w *workspace, key checkpoint.Key) (checkpoint.Row, bool) {
 func (l *lists) finish(w *workspace, r *reading) {
 	l.list.finish(w, r)
 	*w.gapOf(r) = r.gap
+	l.settleGaps(w, r)
 	if r == w.sweep {
 		w.sweep = nil
 		return
 	}
 	w.poll, w.polled = nil, true
+}
+
+// settleGaps closes what the reading has completed, and gives up what none
+// will look at again.
+func (l *lists) settleGaps(w *workspace, r *reading) {
+	gaps := &w.state.Gaps
+	unordered := w.state.RisesFirst && w.state.RisesLast // all of the list is read each time
+	if (r.whole || unordered) && !r.gap && !r.limited {
+		w.gapsClosed(gaps.complete(span{r.bound, maxSecond}, gapUnreadable, gapPageLimit))
+	}
+	if r.sweep || unordered || l.cfg.SweepInterval == 0 {
+		w.gapsClosed(gaps.take(func(g gap) bool { return g.Reason == gapSweep }))
+	}
+	floor := l.list.floor(w)
+	w.gapsGivenUp(gaps.complete(span{0, floor - 1}, gapUnreadable, gapPageLimit, gapEqualRows, gapSweep))
+}
+
+// watchSweep opens a gap when a sweep is not finished two intervals after it
+// was due.
+func (l *lists) watchSweep(w *workspace) {
+	now, interval := l.now().Unix(), int64(l.cfg.SweepInterval.Seconds())
+	if interval == 0 || w.state.Swept == 0 || now-w.state.Swept < (overdue+1)*interval || w.state.Gaps.has(gapSweep) {
+		return
+	}
+	if late := (span{l.list.floor(w), now}); late.valid() {
+		w.gapsOpened(w.state.Gaps.open(late, gapSweep, now))
+	}
 }
 
 // tellSkipped notes that a part of the list could not be read while what is
@@ -667,9 +705,13 @@ func (l *lists) tellSkipped(w *workspace, r *reading) {
 	if r.skipped == 0 {
 		return
 	}
-	if !*w.gapOf(r) {
-		w.logger.Warn("Some rows of Slack's list can't be read and were left out; later readings that reach so far ask for them again",
-			zap.Int("rows", r.skipped))
+	left := span{r.bound, r.began}
+	if !w.state.RisesLast && !r.order.risesLast {
+		// In a list by date it lies between what was read before and behind it.
+		left = span{max(r.bound, min(r.order.lowestLast, r.lostDate)), min(r.began, r.lostDate)}
+	}
+	if left.valid() {
+		w.gapsOpened(w.state.Gaps.open(left, gapUnreadable, l.now().Unix()))
 	}
 	r.skipped, r.gap = 0, true
 }
@@ -684,28 +726,31 @@ func (w *workspace) gapOf(r *reading) *bool {
 // unreachable ends a reading behind which Slack gives no more pages.
 func (l *lists) unreachable(w *workspace, r *reading) {
 	if r.twins.ask {
-		r.twins.give()
-		l.once(w, splitTwins)
+		l.twinsGap(w, r, gapEqualRows)
 		return
 	}
 	if l.list.further(w, r) {
 		return
 	}
 	if r.total == 0 || r.pos < r.total {
-		l.once(w, "Slack's limit of pages hides the rest of the list; older rows can't be read")
+		r.limited = true
+		hidden := span{r.bound, r.began}
+		if !w.state.RisesLast && !r.order.risesLast && r.order.lowestLast > 0 {
+			hidden.Latest = min(hidden.Latest, r.order.lowestLast)
+		}
+		if hidden.valid() {
+			w.gapsOpened(w.state.Gaps.open(hidden, gapPageLimit, l.now().Unix()))
+		}
 	}
 	l.finish(w, r)
 }
 
-// splitTwins is said when no answer shows a whole second.
-const splitTwins = "Equal rows of one second could not be seen in one answer; some may be missing"
-
-// once logs a warning once per workspace and run.
-func (*lists) once(w *workspace, text string) {
-	if !w.logged[text] {
-		w.logged[text] = true
-		w.logger.Warn(text)
+// twinsGap gives up on a second that no answer shows whole.
+func (l *lists) twinsGap(w *workspace, r *reading, reason string) {
+	if at := (span{r.twins.second, r.twins.second}); at.valid() {
+		w.gapsOpened(w.state.Gaps.open(at, reason, l.now().Unix()))
 	}
+	r.twins.give()
 }
 
 // failed decides how the reading goes on after a failure. Others go on in any
@@ -728,7 +773,9 @@ func (l *lists) failed(ctx context.Context, w *workspace, r *reading, err error)
 		l.unreachable(w, r)
 		l.saveState(ctx)
 	case failed.Class == slack.Unreadable, failed.Class == slack.Heals:
-		r.stuck(failed, local, w.lastRead, *w.gapOf(r))
+		if r.stuck(failed, local, w.lastRead, *w.gapOf(r)); r.twins.hopeless {
+			l.twinsGap(w, r, gapUnreadable)
+		}
 	default:
 		r.failures++
 		r.err, r.retryAt = err, local.Add(walkPause(r.failures))
@@ -808,7 +855,7 @@ func (l *lists) measure() {
 		}
 		failing := w.poll != nil && w.poll.err != nil || l.callErr != nil || l.refusedErr != nil
 		w.update(standing{
-			newest: newest, watermark: max(l.state.Start, l.list.watermark(w)), polled: w.polled,
+			newest: newest, watermark: max(l.state.Start, l.list.watermark(w)), polled: w.polled, gaps: w.state.Gaps, accepted: w.state.accepted,
 			judged: w.polled && w.state.Read > 0 && !failing,
 		}, l.cfg.StaleAfter, l.now())
 	}

@@ -104,3 +104,6 @@ func (w *listWorld) fillRows(n int, step time.Duration, end time.Time) []string 
 	}
 	return w.fillChanges("T0PIER", n, step, end)
 }
+
+// gaps are those of the first workspace.
+func (w *listWorld) gaps() ledger { return w.lists.ring[0].state.Gaps }

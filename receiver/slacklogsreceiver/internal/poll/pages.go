@@ -18,7 +18,7 @@ import (
 // accepted is told and the state saved; only then the page is read on. It
 // returns the cursor of the next page.
 func (p *Poller) readPage(ctx context.Context, page *slack.Page, take func(text []byte), accepted func(dropped bool)) (next string, err error) {
-	p.batch.resource = p.resource()
+	p.batch.resource = resource(p.from.identity, p.set.ResourceAttributes)
 	var refused error
 	next, err = page.Each(ctx, func(text []byte) error {
 		take(text)
@@ -78,6 +78,8 @@ type tally struct {
 	// measured is set when lateness is Slack's, and not of a backlog.
 	measured        bool
 	late, malformed int64
+	// lateBy is the most seconds that one of the late ones is old.
+	lateBy int64
 	// newest is the newest date, but for those in the future.
 	newest int64
 }
@@ -91,6 +93,7 @@ func (p *Poller) tally(ctx context.Context, t *tally, e seen) {
 	}
 	if e.late {
 		t.late++
+		t.lateBy = max(t.lateBy, p.now().Unix()-e.date)
 	}
 	if age := p.now().Sub(time.Unix(e.date, 0)); age >= -futureDate {
 		t.newest = max(t.newest, e.date)

@@ -56,6 +56,8 @@ type Settings struct {
 	Logger             *zap.Logger
 	ResourceAttributes metadata.ResourceAttributesConfig
 	Scope              pcommon.InstrumentationScope
+	// Health sends the collector's own records; nil = none.
+	Health *Health
 	// Status is told when the log type begins to fail, and nil when it is well.
 	Status func(err error)
 	// RandomizationFactor of the pause after a failed call, 0 to 1.
@@ -99,16 +101,23 @@ type Poller struct {
 	batch      batch
 	duplicates int64
 
-	identity     slack.Identity
-	identified   bool
+	identity   slack.Identity
+	identified bool
+	// org is the identity for those who ask from other goroutines; with sources.
+	org          slack.Identity
+	problem      string
 	identifiedAt time.Time
 
 	failures int
 	retryAt  time.Time
+	// crowded is when it was last logged that Slack's limit was used up.
+	crowded time.Time
 	pause    *backoff.ExponentialBackOff
 	// What is wrong now, each by its own cause, and what was last reported.
 	callErr, saveErr, refusedErr error
 	reported                     string
+	// authFailing is set from when a token is refused until calls go well again.
+	authFailing bool
 }
 
 func newPoller(set Settings, kind string, requestsPerMinute float64) *Poller {
@@ -128,6 +137,7 @@ func newPoller(set Settings, kind string, requestsPerMinute float64) *Poller {
 	p.from, p.sources = p.whole, []*source{p.whole}
 	set.Slack.Observe = p.observe
 	p.client = slack.NewClient(set.Slack)
+	set.Health.watch(p)
 	p.out = &delivery{
 		next: set.Next, obs: set.ObsReport, format: set.Format, retry: set.Retry,
 		clock: set.Clock, logger: p.set.Logger,
@@ -200,6 +210,9 @@ func (p *Poller) identify(ctx context.Context) error {
 		return err
 	}
 	p.identity, p.identified, p.identifiedAt = id, true, p.set.Clock.Now()
+	p.sourcesMu.Lock()
+	p.org = id
+	p.sourcesMu.Unlock()
 	// Whose state it is, and of what sources, is saved before anything is read.
 	p.saveState(ctx)
 	return nil
@@ -229,7 +242,13 @@ func (p *Poller) finish(ctx context.Context, err error) {
 		// Also when the receiver stops: the next start has to know.
 		p.failures++
 		until := p.set.Clock.Now().Add(failed.RetryAfter)
-		p.budget.Pause(until, p.set.Clock.Now())
+		if failed.Class != slack.Throttled {
+			p.budget.Pause(until, p.set.Clock.Now())
+		} else if p.budget.Refused(until, p.set.Clock.Now()) && p.set.Clock.Now().Sub(p.crowded) > time.Hour {
+			p.crowded = p.set.Clock.Now()
+			p.set.Logger.Info("Slack's limit is used up, by others too; fewer calls are made for some minutes",
+				zap.Float64("requests_per_minute", p.budget.PerMinute()))
+		}
 		p.logType.paused(until)
 		p.saveState(ctx)
 		// Others use the organisation's limit too: a 429 now and then is no fault.
@@ -271,11 +290,24 @@ func (p *Poller) saveState(ctx context.Context) {
 // report tells status and log what is wrong, on change only.
 func (p *Poller) report() {
 	var worst error
-	for _, err := range []error{p.callErr, p.refusedErr, p.logType.trouble(), p.saveErr} {
+	trouble := p.logType.trouble()
+	for _, err := range []error{p.callErr, p.refusedErr, trouble, p.saveErr} {
 		if err != nil {
 			worst = err
 			break
 		}
+	}
+	refusal := p.callErr
+	if !needsInstall(refusal) {
+		refusal = trouble
+	}
+	switch {
+	case !p.authFailing && needsInstall(refusal):
+		p.authFailing = true
+		p.whole.happened(event{name: eventAuthFailing, problem: refusal.Error()})
+	case p.authFailing && p.callErr == nil && trouble == nil && p.identified:
+		p.authFailing = false
+		p.whole.happened(event{name: eventRecovered, from: eventAuthFailing})
 	}
 	kind := problem(worst)
 	if kind == p.reported {
@@ -283,12 +315,27 @@ func (p *Poller) report() {
 	}
 	if worst == nil {
 		p.set.Logger.Info("Polling goes on")
+		p.setProblem("")
 		p.set.Status(nil)
 	} else {
 		p.set.Logger.Warn("Polling is in trouble", zap.Error(worst))
+		p.setProblem(worst.Error())
 		p.set.Status(fmt.Errorf("%s logs: %w", p.kind, worst))
 	}
 	p.reported = kind
+}
+
+// setProblem keeps what is wrong for the health records.
+func (p *Poller) setProblem(text string) {
+	p.sourcesMu.Lock()
+	defer p.sourcesMu.Unlock()
+	p.problem = text
+}
+
+// needsInstall reports whether a token or its rights are refused.
+func needsInstall(err error) bool {
+	var failed *slack.Error
+	return errors.As(err, &failed) && failed.Class.NeedsInstall()
 }
 
 // problem is the kind of an error: two errors of one kind are reported once.

@@ -91,9 +91,16 @@ type reading struct {
 	// is asked for again once something behind it could be read: it may be that
 	// Slack was down.
 	lost, lostFrom int
-	again          bool
-	// gap is set when a part was left out.
-	gap bool
+	// lostDate is the last date before that.
+	lostDate int64
+	again    bool
+	// gap is set when a part was left out, limited when Slack's limit of pages
+	// hid one.
+	gap, limited bool
+
+	// missed is how many rows a sweep found that the polls had missed, lateBy by
+	// how many seconds the latest of them came late at most.
+	missed, lateBy int64
 }
 
 func newReading(size int, began, bound int64) *reading {
@@ -325,9 +332,7 @@ func (r *reading) stuck(failed *slack.Error, now, others time.Time, impatient bo
 		r.retryAt = now.Add(refusedPause)
 		return
 	case r.twins.ask:
-		if lasting {
-			r.twins.give()
-		}
+		r.twins.hopeless = lasting
 		return
 	}
 	if r.failures >= 2 {
@@ -376,6 +381,12 @@ func (r *reading) skip() {
 	r.skips++
 	if r.skipped == 0 {
 		r.lost, r.lostFrom = r.pos, r.from
+		if !r.again {
+			r.lostDate = r.began
+			if r.order.last > 0 {
+				r.lostDate = r.order.last
+			}
+		}
 	}
 	start, ok := firstStart(r.pos + 1)
 	if !ok {
@@ -454,6 +465,8 @@ type twins struct {
 	from, to int
 	second   int64
 	tries    int
+	// hopeless is set when the second can't be read at all.
+	hopeless bool
 	// Of the answer that is being read:
 	begun, inside, behind bool
 	seenAt, seenRows      int
@@ -515,7 +528,7 @@ func (t *twins) suspect(is func(suspect) bool) {
 }
 
 // give gives up on the second that is asked for.
-func (t *twins) give() { t.ask = false }
+func (t *twins) give() { t.ask, t.hopeless = false, false }
 
 // shown reports whether the answer showed the whole second, and corrects where
 // it is looked for if not.

@@ -50,15 +50,24 @@ type auditState struct {
 	// Newest is the date of the newest entry delivered.
 	Newest int64 `json:"newest,omitempty"`
 	// NotBefore is Slack's Retry-After, by the local clock.
-	NotBefore int64 `json:"not_before,omitempty"`
-	Gaps      []gap `json:"gaps,omitempty"`
+	NotBefore int64  `json:"not_before,omitempty"`
+	Gaps      ledger `json:"gaps,omitempty"`
+	accepted
 }
 
-// gap is a range of seconds known not to be complete.
-type gap struct {
-	span
-	Reason string `json:"reason"`
-	Since  int64  `json:"since"`
+// accepted counts the records that the pipeline took, or refused for good,
+// since the state began.
+type accepted struct {
+	Delivered int64 `json:"delivered,omitempty"`
+	Dropped   int64 `json:"dropped,omitempty"`
+}
+
+func (a *accepted) add(n int, dropped bool) {
+	if dropped {
+		a.Dropped += int64(n)
+		return
+	}
+	a.Delivered += int64(n)
 }
 
 // begin sets the start, which is also all that is known of progress.
@@ -81,10 +90,8 @@ func (s *auditState) valid() bool {
 		}
 		last = b.Latest
 	}
-	for _, g := range s.Gaps {
-		if !g.valid() {
-			return false
-		}
+	if !s.Gaps.valid() {
+		return false
 	}
 	if s.CatchUp != nil && !slices.ContainsFunc(s.Backlog, func(b span) bool {
 		return b.Oldest <= s.CatchUp.Window.Oldest && s.CatchUp.Window.Latest <= b.Latest
@@ -155,29 +162,10 @@ func (s *auditState) wasRead(window span) (parts []span) {
 	return parts
 }
 
-// closeGaps takes out what has been read now.
-func (s *auditState) closeGaps(read span) (closed int) {
-	var gaps []gap
-	for _, g := range s.Gaps {
-		if g.Oldest >= read.Oldest && g.Latest <= read.Latest {
-			closed++
-			continue
-		}
-		gaps = append(gaps, g)
-	}
-	s.Gaps = gaps
-	return closed
-}
+// meetsGap and inGap speak of what can't be read.
+func (s *auditState) meetsGap(in span) bool { return s.Gaps.meets(in, gapUnreadable) }
 
-// meetsGap reports whether a known gap lies in the range, at least in part.
-func (s *auditState) meetsGap(in span) bool {
-	return slices.ContainsFunc(s.Gaps, func(g gap) bool { return g.meets(in) })
-}
-
-// inGap reports whether all of the range lies in a known gap.
-func (s *auditState) inGap(in span) bool {
-	return slices.ContainsFunc(s.Gaps, func(g gap) bool { return in.within(g.span) })
-}
+func (s *auditState) inGap(in span) bool { return s.Gaps.covers(in, gapUnreadable) }
 
 // joined makes one span of those that touch.
 func joined(spans []span) (all []span) {

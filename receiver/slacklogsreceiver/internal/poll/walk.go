@@ -54,6 +54,10 @@ type walk struct {
 	Begun bool `json:"begun,omitempty"`
 	// OwnIDs is the newest second whose ids are kept only as long as the walk.
 	OwnIDs int64 `json:"own_ids,omitempty"`
+	// Missed is how many entries a sweep found that the polls had missed, and
+	// LateBy by how many seconds the latest of them came late at most.
+	Missed int64 `json:"missed,omitempty"`
+	LateBy int64 `json:"late_by,omitempty"`
 	// edge are the own ids of the oldest second that was read. They are whole
 	// only below edgeFrom, where this process began to read.
 	edge             []checkpoint.Key
@@ -208,6 +212,18 @@ func (w *walk) succeeded(next string) {
 func (w *walk) endSegment() {
 	w.Segments = slices.Delete(w.Segments, 0, 1)
 	w.restart()
+}
+
+// left is the time that is not read yet.
+func (w *walk) left() span {
+	if w.done() {
+		return w.Window
+	}
+	all := w.Segments[0].span
+	for _, s := range w.Segments {
+		all = span{min(all.Oldest, s.Oldest), max(all.Latest, s.Latest)}
+	}
+	return all
 }
 
 func (w *walk) done() bool { return len(w.Segments) == 0 }

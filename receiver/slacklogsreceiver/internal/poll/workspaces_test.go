@@ -350,7 +350,11 @@ func TestWorkspacesPoison(t *testing.T) {
 				if fault != slacktest.FaultTruncated {
 					// Of an answer that ends early, the row may come before the end.
 					require.Equal(t, 1, w.missing(uids))
-					require.NotZero(t, w.logs.FilterMessageSnippet("were left out").Len())
+					require.Equal(t, 1, w.logs.FilterMessageSnippet("is left out").Len())
+					require.Len(t, w.gaps(), 1)
+					require.Equal(t, gapUnreadable, w.gaps()[0].Reason)
+					bad := noon.Add(-(250 - 77) * time.Minute).Unix()
+					require.True(t, w.gaps()[0].Oldest <= bad && bad <= w.gaps()[0].Latest, "%+v", w.gaps())
 				}
 				require.LessOrEqual(t, w.missing(uids), 1)
 				uid := w.add("T0PIER", "NEW")
@@ -359,6 +363,7 @@ func TestWorkspacesPoison(t *testing.T) {
 				w.slack.Unpoison()
 				w.run(90 * time.Minute)
 				w.requireDelivered(append(uids, uid)...)
+				require.Empty(t, w.gaps())
 			})
 		}
 	}
@@ -384,7 +389,7 @@ func TestWorkspacesOutageIsNoGap(t *testing.T) {
 		require.NoError(t, w.start())
 		w.run(4 * time.Hour)
 		w.requireDelivered(uids...)
-		require.Zero(t, w.logs.FilterMessageSnippet("were left out").Len())
+		require.Zero(t, w.logs.FilterMessageSnippet("is left out").Len())
 		require.NoError(t, w.lastStatus())
 	}
 }

@@ -1,0 +1,466 @@
+// Copyright The slacklogs Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package poll // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/poll"
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/record"
+	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
+	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
+)
+
+// What health records tell of.
+const (
+	eventHeartbeat   = "heartbeat"
+	eventGapOpened   = "gap_opened"
+	eventGapClosed   = "gap_closed"
+	eventStale       = "stale"
+	eventAuthFailing = "auth_failing"
+	eventRecovered   = "recovered"
+)
+
+// How a gap was closed.
+const (
+	outcomeComplete = "complete"
+	outcomeGivenUp  = "given_up"
+)
+
+const (
+	healthKey = "health"
+	// maxEvents is how many records wait for the pipeline at most; the next
+	// heartbeat tells the state in any case.
+	maxEvents = 1000
+)
+
+// event is something that a backend has to know.
+type event struct {
+	name    string
+	gap     *gap
+	outcome string
+	// from is what was recovered from, problem what is failing.
+	from, problem string
+}
+
+// HealthSettings are those of the health records.
+type HealthSettings struct {
+	HeartbeatInterval time.Duration
+	Body              record.Body
+
+	_ struct{}
+}
+
+// Health sends the collector's own records down the pipeline, so that a
+// backend alone can watch the watcher: a heartbeat for each log type, and a
+// record for each event. It is a goroutine of its own; the pollers hand it
+// events. A nil Health does nothing.
+type Health struct {
+	set     Settings
+	cfg     HealthSettings
+	out     *delivery
+	pollers []*Poller
+	state   healthState
+
+	// began is when it began to run, beaten whether a heartbeat was sent since.
+	began    time.Time
+	beaten   bool
+	nextBeat time.Time
+
+	mu     sync.Mutex
+	events []healthRecord
+	wake   context.CancelFunc
+}
+
+// healthState is the saved document of the health records.
+type healthState struct {
+	Version int `json:"version"`
+	// At is the time of the last heartbeat by the local clock, and Reported what
+	// it said to have been delivered since the state began, by log type and
+	// workspace.
+	At       int64            `json:"at"`
+	Reported map[string]int64 `json:"reported"`
+}
+
+// healthRecord waits for the pipeline.
+type healthRecord struct {
+	at       time.Time
+	resource pcommon.Resource
+	name     string
+	logType  string
+	body     []byte
+}
+
+// healthBody is the body of a health record, as JSON. Times are RFC 3339,
+// durations seconds; watermark and gaps are by Slack's clock.
+type healthBody struct {
+	Event    string `json:"event"`
+	Receiver string `json:"receiver"`
+	LogType  string `json:"log_type"`
+	Time     string `json:"time"`
+
+	// TeamID, Gap, Outcome, From and Problem are an event's.
+	TeamID  string     `json:"team_id,omitempty"`
+	Gap     *gapReport `json:"gap,omitempty"`
+	Outcome string     `json:"outcome,omitempty"`
+	From    string     `json:"recovered_from,omitempty"`
+	Problem string     `json:"problem,omitempty"`
+
+	// Since is the time of the heartbeat before.
+	Since string `json:"since,omitempty"`
+	*sourceReport
+	Workspaces []sourceReport `json:"workspaces,omitempty"`
+}
+
+// sourceReport is how a log type, or one workspace of it, stands. Of several
+// workspaces a log type has the worst figures, but for the newest entry, and
+// the sum of the entries.
+type sourceReport struct {
+	TeamID       string  `json:"team_id,omitempty"`
+	Watermark    string  `json:"watermark"`
+	WatermarkLag float64 `json:"watermark_lag"`
+	// EventStaleness is null until the first poll has ended.
+	EventStaleness *float64 `json:"event_staleness"`
+	PollStaleness  float64  `json:"poll_staleness"`
+	Stale          bool     `json:"stale"`
+	// EntriesDelivered is since the heartbeat before; the totals are since the
+	// state began.
+	EntriesDelivered      int64       `json:"entries_delivered"`
+	EntriesDeliveredTotal int64       `json:"entries_delivered_total"`
+	EntriesDroppedTotal   int64       `json:"entries_dropped_total"`
+	Gaps                  []gapReport `json:"gaps"`
+
+	watermark int64
+}
+
+type gapReport struct {
+	TeamID string `json:"team_id,omitempty"`
+	From   string `json:"from"`
+	To     string `json:"to"`
+	Reason string `json:"reason"`
+	Since  string `json:"since"`
+}
+
+// NewHealth loads the state of the health records. Pollers whose Settings name
+// it are in its heartbeats. Of the settings it uses those of delivery.
+func NewHealth(ctx context.Context, set Settings, cfg HealthSettings) (*Health, error) {
+	h := &Health{
+		set: set, cfg: cfg,
+		out: &delivery{
+			next: set.Next, obs: set.ObsReport, format: set.Format, retry: set.Retry,
+			clock: set.Clock, logger: set.Logger, refused: func() {},
+		},
+	}
+	found, err := set.Store.Load(ctx, healthKey, &h.state, "reported")
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		h.state = healthState{Version: checkpoint.Version, Reported: map[string]int64{}}
+	}
+	return h, nil
+}
+
+// watch puts a poller into the heartbeats.
+func (h *Health) watch(p *Poller) {
+	if h != nil {
+		h.pollers = append(h.pollers, p)
+	}
+}
+
+// happened makes a record of an event of the source.
+func (h *Health) happened(s *source, e event) {
+	if h == nil {
+		return
+	}
+	p, now := s.poller, h.set.Clock.Now()
+	body := healthBody{
+		Event: e.name, Receiver: h.set.ID.String(), LogType: p.kind, Time: stamp(now),
+		TeamID: s.team, Outcome: e.outcome, From: e.from, Problem: e.problem,
+	}
+	if e.gap != nil {
+		g := e.gap.report("")
+		body.Gap = &g
+	}
+	id := s.identity
+	if s == p.whole {
+		id = p.identity
+	}
+	h.put(now, id, p.kind, body)
+}
+
+// put adds a record to those that wait.
+func (h *Health) put(at time.Time, id slack.Identity, logType string, body healthBody) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		h.set.Logger.Error("A health record can't be made", zap.Error(err))
+		return
+	}
+	h.mu.Lock()
+	if len(h.events) >= maxEvents {
+		h.events = slices.Delete(h.events, 0, 1)
+	}
+	h.events = append(h.events, healthRecord{
+		at: at, resource: resource(id, h.set.ResourceAttributes), name: body.Event, logType: logType, body: text,
+	})
+	h.mu.Unlock()
+	h.rouse()
+}
+
+// rouse ends the sleep, as there may be something to send.
+func (h *Health) rouse() {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.wake != nil {
+		h.wake()
+	}
+}
+
+// Run sends records until the context ends.
+func (h *Health) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		// What happens from here on ends the sleep.
+		sleep, cancel := context.WithCancel(ctx)
+		h.mu.Lock()
+		h.wake = cancel
+		h.mu.Unlock()
+		if wait := h.step(ctx); wait > 0 {
+			_ = h.set.Clock.Sleep(sleep, wait)
+		}
+		cancel()
+	}
+}
+
+// step sends what waits, and says how long there is nothing to send.
+func (h *Health) step(ctx context.Context) time.Duration {
+	now := h.set.Clock.Now()
+	if h.began.IsZero() {
+		h.began, h.nextBeat = now, now.Add(h.cfg.HeartbeatInterval)
+	}
+	if !now.Before(h.nextBeat) || !h.beaten && h.allPolled() {
+		if !h.beat(ctx, now) {
+			return refusedPause
+		}
+	}
+	for {
+		h.mu.Lock()
+		waiting := slices.Clone(h.events[:min(len(h.events), maxBatch)])
+		h.mu.Unlock()
+		if len(waiting) == 0 {
+			return max(h.nextBeat.Sub(h.set.Clock.Now()), time.Millisecond)
+		}
+		if !h.send(ctx, waiting) {
+			return refusedPause
+		}
+		h.mu.Lock()
+		// Those that were sent, unless they had to make room meanwhile.
+		h.events = slices.DeleteFunc(h.events, func(r healthRecord) bool {
+			return slices.ContainsFunc(waiting, func(sent healthRecord) bool { return &sent.body[0] == &r.body[0] })
+		})
+		h.mu.Unlock()
+	}
+}
+
+// allPolled reports whether each source was read once, so that a first
+// heartbeat says something.
+func (h *Health) allPolled() bool {
+	for _, p := range h.pollers {
+		all := true
+		p.Each(func(f Figures, _ metric.MeasurementOption) { all = all && f.Polled })
+		if !all {
+			return false
+		}
+	}
+	return true
+}
+
+// beat sends a heartbeat for each log type, and notes what it said.
+func (h *Health) beat(ctx context.Context, now time.Time) bool {
+	since := ""
+	if h.state.At > 0 {
+		since = stamp(time.Unix(h.state.At, 0))
+	}
+	reported := map[string]int64{}
+	var records []healthRecord
+	for _, p := range h.pollers {
+		all, parts, org, problem := p.health(h.state.Reported, reported)
+		body := healthBody{
+			Event: eventHeartbeat, Receiver: h.set.ID.String(), LogType: p.kind, Time: stamp(now), Since: since,
+			Problem: problem, sourceReport: &all, Workspaces: parts,
+		}
+		text, err := json.Marshal(body)
+		if err != nil {
+			h.set.Logger.Error("A heartbeat can't be made", zap.Error(err))
+			continue
+		}
+		records = append(records, healthRecord{
+			at: now, resource: resource(org, h.set.ResourceAttributes), name: eventHeartbeat, logType: p.kind, body: text,
+		})
+	}
+	if !h.send(ctx, records) {
+		return false
+	}
+	h.beaten, h.nextBeat = true, now.Add(h.cfg.HeartbeatInterval)
+	// Those of a log type that is off now are kept for when it is on again.
+	for key, n := range h.state.Reported {
+		if _, ok := reported[key]; !ok {
+			reported[key] = n
+		}
+	}
+	h.state.At, h.state.Reported = now.Unix(), reported
+	if err := h.set.Store.Save(context.WithoutCancel(ctx), healthKey, &h.state, nil); err != nil && !errors.Is(err, checkpoint.ErrClosed) {
+		// The pollers' own saves fail as well, and say what to do.
+		h.set.Logger.Debug("The state of the health records can't be saved", zap.Error(err))
+	}
+	return true
+}
+
+// send offers records, one resource at a time, and reports whether they need
+// not be offered again.
+func (h *Health) send(ctx context.Context, records []healthRecord) bool {
+	for len(records) > 0 {
+		n := 1
+		for n < len(records) && records[n].resource.Attributes().Equal(records[0].resource.Attributes()) {
+			n++
+		}
+		b := batch{resource: records[0].resource, scope: h.set.Scope}
+		these := records[:n]
+		b.write = func(i int, text []byte, to plog.LogRecordSlice) { h.write(&these[i], text, to) }
+		for i := range these {
+			r := &these[i]
+			h.write(r, r.body, b.add(r.body, r.uid()))
+		}
+		if _, err := h.out.send(ctx, &b); err != nil {
+			return false
+		}
+		records = records[n:]
+	}
+	return true
+}
+
+// uid is the same however often the record is offered. Two records never have
+// the same body: it names the receiver, the time and what happened.
+func (r *healthRecord) uid() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s", r.at.UnixNano(), r.body))
+	return hex.EncodeToString(sum[:16])
+}
+
+// write appends the log record.
+func (h *Health) write(r *healthRecord, text []byte, to plog.LogRecordSlice) {
+	lr := to.AppendEmpty()
+	lr.SetTimestamp(pcommon.NewTimestampFromTime(r.at))
+	lr.SetObservedTimestamp(pcommon.NewTimestampFromTime(h.set.Clock.Now()))
+	lr.SetEventName("slack.collection." + r.name)
+	lr.SetSeverityNumber(plog.SeverityNumberInfo)
+	switch r.name {
+	case eventGapOpened, eventStale, eventAuthFailing:
+		lr.SetSeverityNumber(plog.SeverityNumberWarn)
+	}
+	attrs := lr.Attributes()
+	attrs.PutStr("slack.log.type", "collection")
+	attrs.PutStr("slack.log.event", r.name)
+	attrs.PutStr("slack.log.about", r.logType)
+	attrs.PutStr("log.record.uid", r.uid())
+	if h.cfg.Body == record.BodyMap {
+		var parsed map[string]any
+		if json.Unmarshal(text, &parsed) == nil && lr.Body().SetEmptyMap().FromRaw(parsed) == nil {
+			return
+		}
+	}
+	// Also with body: none, as this is all that the record says.
+	lr.Body().SetStr(string(text))
+}
+
+// health is how the log type stands, and each of its workspaces if there are
+// several. before is what was reported of each source, now takes what is.
+func (p *Poller) health(before, now map[string]int64) (all sourceReport, parts []sourceReport, org slack.Identity, problem string) {
+	p.sourcesMu.Lock()
+	sources := slices.Clone(p.sources)
+	org, problem = p.org, p.problem
+	p.sourcesMu.Unlock()
+	for i, s := range sources {
+		one, total := s.report()
+		key := p.kind
+		if s.team != "" {
+			key += "." + s.team
+		}
+		one.EntriesDelivered = max(0, total-before[key])
+		now[key] = total
+		if i == 0 {
+			all = one
+			all.TeamID, all.Gaps = "", slices.Clone(one.Gaps)
+		} else {
+			all.merge(&one)
+		}
+		if len(sources) > 1 {
+			parts = append(parts, one)
+		}
+	}
+	return all, parts, org, problem
+}
+
+func (all *sourceReport) merge(one *sourceReport) {
+	if one.watermark < all.watermark {
+		all.watermark, all.Watermark = one.watermark, one.Watermark
+	}
+	all.WatermarkLag = max(all.WatermarkLag, one.WatermarkLag)
+	all.PollStaleness = max(all.PollStaleness, one.PollStaleness)
+	switch {
+	case one.EventStaleness == nil:
+		all.EventStaleness = nil
+	case all.EventStaleness != nil && *one.EventStaleness < *all.EventStaleness:
+		// One quiet workspace is no sign; all are.
+		all.EventStaleness = one.EventStaleness
+	}
+	all.Stale = all.Stale || one.Stale
+	all.EntriesDelivered += one.EntriesDelivered
+	all.EntriesDeliveredTotal += one.EntriesDeliveredTotal
+	all.EntriesDroppedTotal += one.EntriesDroppedTotal
+	all.Gaps = append(all.Gaps, one.Gaps...)
+}
+
+// report is how the source stands, and how many entries were delivered since
+// the state began.
+func (s *source) report() (r sourceReport, delivered int64) {
+	f := s.figures()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := &s.standing
+	r = sourceReport{
+		TeamID: s.team, watermark: at.watermark, Watermark: stamp(time.Unix(at.watermark, 0)), WatermarkLag: f.WatermarkLag,
+		PollStaleness: f.PollStaleness, Stale: f.Stale,
+		EntriesDeliveredTotal: at.Delivered, EntriesDroppedTotal: at.Dropped, Gaps: make([]gapReport, len(at.gaps)),
+	}
+	if f.Polled {
+		r.EventStaleness = &f.EventStaleness
+	}
+	for i, g := range at.gaps {
+		r.Gaps[i] = g.report(s.team)
+	}
+	return r, at.Delivered
+}
+
+func (g gap) report(team string) gapReport {
+	return gapReport{
+		TeamID: team, From: stamp(time.Unix(g.Oldest, 0)), To: stamp(time.Unix(g.Latest, 0)),
+		Reason: g.Reason, Since: stamp(time.Unix(g.Since, 0)),
+	}
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
