@@ -24,7 +24,7 @@ func (a *audit) read(ctx context.Context, w *walk) error {
 	if err == nil && w.date == 0 && !page.Date().IsZero() {
 		w.date = page.Date().Unix()
 	}
-	if err == nil && next != "" && next == w.cursor {
+	if err == nil && w.circles(next) {
 		err = slack.StuckCursor("audit.logs")
 	}
 	if err != nil {

@@ -4,7 +4,10 @@
 package poll
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
@@ -186,4 +189,39 @@ func TestTailGoesOnUnderPressure(t *testing.T) {
 	w.run(10 * time.Hour)
 	w.requireAll("back", 20_000)
 	w.requireAll("tail", 240)
+}
+
+// A circle of cursors in which everything is known already is no progress: the
+// window goes on behind it.
+func TestAuditCursorsInACircle(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, slacktest.Options{})
+	w.fill("e", 500, noon.Add(-10*time.Hour), noon)
+	previous := map[string]string{}
+	w.onRequest = func(r *http.Request) *http.Response {
+		if r.URL.Path != slacktest.PathAudit {
+			return nil
+		}
+		cursor := r.URL.Query().Get("cursor")
+		return w.rewritten(r, func(m map[string]json.RawMessage) {
+			var meta struct {
+				Next string `json:"next_cursor"`
+			}
+			_ = json.Unmarshal(m["response_metadata"], &meta) // the last page has none
+			if cursor != "" {
+				// From page two on it leads back to page two.
+				m["response_metadata"], _ = json.Marshal(map[string]string{"next_cursor": cmp.Or(previous[cursor], meta.Next)})
+			}
+			if meta.Next != "" {
+				previous[meta.Next] = cursor
+			}
+		})
+	}
+	require.NoError(t, w.start())
+	w.run(2 * time.Hour)
+	w.fill("new", 1, w.now, w.now)
+	w.run(5 * time.Minute)
+	w.requireAll("e", 500)
+	w.requireAll("new", 1)
+	assert.Less(t, w.poller.whole.figures().WatermarkLag, 61.0)
 }

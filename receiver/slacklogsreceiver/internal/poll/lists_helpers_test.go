@@ -17,7 +17,7 @@ import (
 )
 
 // rewritten is the fake's answer with some members changed.
-func (w *listWorld) rewritten(r *http.Request, change func(members map[string]json.RawMessage)) *http.Response {
+func (w *world) rewritten(r *http.Request, change func(members map[string]json.RawMessage)) *http.Response {
 	r = r.Clone(r.Context())
 	r.Header.Del("Accept-Encoding")
 	answer, err := w.slack.Transport().RoundTrip(r)

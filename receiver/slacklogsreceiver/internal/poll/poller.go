@@ -112,7 +112,7 @@ type Poller struct {
 	retryAt  time.Time
 	// crowded is when it was last logged that Slack's limit was used up.
 	crowded time.Time
-	pause    *backoff.ExponentialBackOff
+	pause   *backoff.ExponentialBackOff
 	// What is wrong now, each by its own cause, and what was last reported.
 	callErr, saveErr, refusedErr error
 	reported                     string

@@ -66,6 +66,9 @@ type walk struct {
 	// limit is the page size now: smaller after failures.
 	limit, fullLimit int
 	cursor           string
+	// cursors are those met since the last restart: one that comes again leads
+	// in a circle.
+	cursors map[string]struct{}
 	// latest is the upper end that the running cursor repeats, lowest the oldest
 	// second read with it, and pageTop what that was before the page.
 	latest, lowest, pageTop int64
@@ -147,6 +150,7 @@ func (w *walk) valid() bool {
 // restart begins a new walk over what remains of the first segment.
 func (w *walk) restart() {
 	w.cursor, w.progress, w.unordered, w.older = "", false, false, 0
+	w.cursors = nil
 	if len(w.Segments) > 0 {
 		w.latest = w.Segments[0].Latest
 		w.lowest, w.pageTop = w.latest, w.latest
@@ -203,10 +207,20 @@ func (w *walk) succeeded(next string) {
 	}
 	if next != "" {
 		w.cursor, w.pageTop = next, w.lowest
+		if w.cursors == nil {
+			w.cursors = map[string]struct{}{}
+		}
+		w.cursors[next] = struct{}{}
 		return
 	}
 	w.endSegment()
 	w.read = true
+}
+
+// circles reports whether the cursor was met before.
+func (w *walk) circles(next string) bool {
+	_, met := w.cursors[next]
+	return met
 }
 
 func (w *walk) endSegment() {
