@@ -125,6 +125,7 @@ func TestAccessBehindTheLimitOfPages(t *testing.T) {
 					require.Zero(t, w.missing(uids))
 				}
 				require.True(t, told || w.missing(uids) == 0, "rows are missing and not a word is said")
+				require.Equal(t, told, w.gaps().has(gapPageLimit))
 				f := w.lists.ring[0].figures()
 				require.Less(t, f.PollStaleness, 120.0, "polls go on")
 			})

@@ -280,6 +280,15 @@ func TestLateEntries(t *testing.T) {
 	w.run(7 * time.Hour)
 	require.Equal(t, 1, w.delivered["sweep"])
 	require.Equal(t, 1, w.delivered["overlap"])
+
+	// How late it came at most is said once: the sweep began up to 6 hours later.
+	said := w.logs.FilterMessageSnippet("shown too late for the polls").All()
+	require.Len(t, said, 1)
+	fields := said[0].ContextMap()
+	assert.Equal(t, int64(1), fields["entries"])
+	assert.Equal(t, w.cfg.Overlap, fields["overlap"])
+	assert.GreaterOrEqual(t, fields["latest_by"], 23*time.Hour+49*time.Minute)
+	assert.LessOrEqual(t, fields["latest_by"], 30*time.Hour)
 }
 
 // When the overlap takes more than half of the budget, only some polls read it.

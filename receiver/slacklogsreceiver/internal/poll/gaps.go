@@ -138,7 +138,7 @@ func (s *source) gapsOpened(gaps []gap) {
 	for _, g := range gaps {
 		text := map[string]string{
 			gapUnreadable: "A time can't be read and is left out; each sweep asks for it again",
-			gapSweep:      "A sweep was not finished within two intervals, so what Slack showed late may be missing; raise requests_per_minute, or sweep_interval",
+			gapSweep:      "A sweep was not finished within two intervals, so what Slack showed late may be missing; if Slack answers, raise requests_per_minute or sweep_interval",
 			gapPageLimit:  "Slack's limit of pages hides older rows of the list; a smaller sweep_window keeps within it",
 			gapEqualRows:  "Equal rows of one second could not be seen in one answer; some may be missing",
 		}[g.Reason]

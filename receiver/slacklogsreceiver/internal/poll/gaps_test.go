@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -224,4 +225,25 @@ func TestAuditCursorsInACircle(t *testing.T) {
 	w.requireAll("e", 500)
 	w.requireAll("new", 1)
 	assert.Less(t, w.poller.whole.figures().WatermarkLag, 61.0)
+}
+
+// More equal rows in one second than an answer holds: how many there are can't
+// be known, and that is a gap until no reading looks at the second any more.
+func TestTooManyEqualRowsAreAGap(t *testing.T) {
+	t.Parallel()
+	w := newListWorld(t, "integration", slacktest.Options{})
+	w.cfg.RequestsPerMinute, w.cfg.Overlap = 300, 5*time.Hour
+	row := change("T0PIER", "MANY", noon.Add(-2*time.Hour))
+	w.slack.AddChange(slices.Repeat([]slacktest.Change{row}, 1500)...)
+	require.NoError(t, w.start())
+	w.run(30 * time.Minute)
+	second := noon.Add(-2 * time.Hour).Unix()
+	require.Equal(t, ledger{{span{second, second}, gapEqualRows, w.gaps()[0].Since}}, w.gaps())
+	require.Equal(t, 1, w.logs.FilterMessageSnippet("Gap: Equal rows").Len())
+	require.Less(t, w.lists.ring[0].figures().PollStaleness, 120.0, "polls go on")
+
+	require.NoError(t, w.start())
+	w.run(5 * time.Hour)
+	require.Empty(t, w.gaps())
+	require.Equal(t, 1, w.logs.FilterMessageSnippet("Gap given up").Len())
 }
