@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -443,12 +444,13 @@ func (s *source) report() (r sourceReport, delivered int64) {
 	defer s.mu.Unlock()
 	at := &s.standing
 	r = sourceReport{
-		TeamID: s.team, watermark: at.watermark, Watermark: stamp(time.Unix(at.watermark, 0)), WatermarkLag: f.WatermarkLag,
-		PollStaleness: f.PollStaleness, Stale: f.Stale,
+		TeamID: s.team, watermark: at.watermark, Watermark: stamp(time.Unix(at.watermark, 0)), WatermarkLag: tenth(f.WatermarkLag),
+		PollStaleness: tenth(f.PollStaleness), Stale: f.Stale,
 		EntriesDeliveredTotal: at.Delivered, EntriesDroppedTotal: at.Dropped, Gaps: make([]gapReport, len(at.gaps)),
 	}
 	if f.Polled {
-		r.EventStaleness = &f.EventStaleness
+		staleness := tenth(f.EventStaleness)
+		r.EventStaleness = &staleness
 	}
 	for i, g := range at.gaps {
 		r.Gaps[i] = g.report(s.team)
@@ -463,4 +465,7 @@ func (g gap) report(team string) gapReport {
 	}
 }
 
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+// tenth rounds seconds to tenths.
+func tenth(seconds float64) float64 { return math.Round(seconds*10) / 10 }
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -102,7 +102,7 @@ func TestHeartbeats(t *testing.T) {
 		assert.NotContains(t, beat, "problem")
 	}
 	assert.NotContains(t, first, "since")
-	assert.Equal(t, first["time"].(string)[:19], second["since"].(string)[:19])
+	assert.Equal(t, first["time"], second["since"])
 	assert.Less(t, second["watermark_lag"], 61.0)
 	assert.Less(t, second["poll_staleness"], 61.0)
 	assert.Less(t, second["event_staleness"], 100.0)
