@@ -67,7 +67,7 @@ func TestFailedStart(t *testing.T) {
 		{name: "state without its ids", extension: newMemoryStorage(), state: `{"version":1,"start":5,"anchored":true,"setting":"","high":5,"whole":5,"watermark":5,"ids_since":5,"ids":{"0":1}}`, want: `is missing or broken; restore the storage from a backup, or delete it`},
 		{name: "newer state", extension: newMemoryStorage(), state: `{"version":2,"org":7}`, want: `the state "audit" has version 2, this receiver knows up to 1; run the newer receiver again`},
 		{name: "missing authenticator", auth: true, want: `failed to resolve authenticator`},
-		{name: "first save", extension: &memoryStorage{values: map[string][]byte{}, setErr: errors.New("disk full")}, want: `storage: the first state can't be saved: disk full`},
+		{name: "first save", extension: &memoryStorage{values: map[string][]byte{}, setErr: errors.New("disk full")}, want: `storage: the first state can't be saved: disk full; check the storage's space and rights`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -111,11 +111,15 @@ type extension struct {
 
 	client storage.Client
 	err    error
+	panics string
 	asked  []string
 }
 
 func (e *extension) GetClient(_ context.Context, kind component.Kind, id component.ID, name string) (storage.Client, error) {
 	e.asked = append(e.asked, kind.String()+" "+id.String()+" "+name)
+	if e.panics != "" {
+		panic(e.panics)
+	}
 	return e.client, e.err
 }
 

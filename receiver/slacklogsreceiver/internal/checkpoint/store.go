@@ -7,10 +7,12 @@
 package checkpoint // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"sync"
 
 	"go.opentelemetry.io/collector/component"
@@ -22,6 +24,15 @@ const Version = 1
 
 // begunSuffix marks that a document was once saved.
 const begunSuffix = ".begun"
+
+const (
+	// afresh is what deleting the state means.
+	afresh = "to start from initial_lookback (entries may then come twice or, if older, not at all)"
+
+	sumName   = `,"crc":"`
+	sumMember = sumName + `%08x"}`
+	sumLength = len(sumName) + 8 + len(`"}`)
+)
 
 // ErrClosed is returned after Close: a poller that outlived the shutdown may
 // not write any more.
@@ -50,11 +61,23 @@ func Open(ctx context.Context, host component.Host, id *component.ID, receiver c
 	if !ok {
 		return nil, fmt.Errorf("storage: extension %q is not a storage extension; name one such as file_storage", id)
 	}
-	client, err := storageExt.GetClient(ctx, component.KindReceiver, receiver, "")
+	client, err := getClient(ctx, storageExt, receiver)
 	if err != nil {
-		return nil, fmt.Errorf("storage: %q can't be opened (%w); check that its folder is writable and that no other collector uses it", id, err)
+		return nil, fmt.Errorf("storage: %q can't be opened (%w); check that its folder is writable and has space, and that no other collector uses it; if its file is damaged, restore it from a backup, or delete it %s",
+			id, err, afresh)
 	}
 	return &Store{client: client, name: id.String()}, nil
+}
+
+// getClient has a storage that panics return an error: bbolt, on which
+// file_storage is built, does so when it meets a page that makes no sense.
+func getClient(ctx context.Context, ext storage.Extension, receiver component.ID) (client storage.Client, err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			client, err = nil, fmt.Errorf("%v", reason)
+		}
+	}()
+	return ext.GetClient(ctx, component.KindReceiver, receiver, "")
 }
 
 // Load reads the document under key into doc and reports whether there is one.
@@ -84,6 +107,9 @@ func (s *Store) Load(ctx context.Context, key string, doc any, members ...string
 		return false, fmt.Errorf("storage %s: the state %q has version %d, this receiver knows up to %d; run the newer receiver again, or delete the state to start from initial_lookback",
 			s.name, key, head.Version, Version)
 	}
+	if !sound(data) {
+		return false, s.broken(key, "is damaged")
+	}
 	if err := json.Unmarshal(data, doc); err != nil {
 		return false, s.broken(key, "has parts of the wrong type")
 	}
@@ -100,18 +126,37 @@ func (s *Store) Load(ctx context.Context, key string, doc any, members ...string
 // Begin saves the first document under key, and a mark that there is one, so
 // that its loss is noticed.
 func (s *Store) Begin(ctx context.Context, key string, doc any) error {
-	if err := s.Save(ctx, key, doc, nil); err != nil {
-		return err
+	err := s.Save(ctx, key, doc, nil)
+	if err == nil {
+		err = s.client.Set(ctx, key+begunSuffix, []byte{Version})
 	}
-	return s.client.Set(ctx, key+begunSuffix, []byte{Version})
+	if err != nil {
+		return fmt.Errorf("%w; check the storage's space and rights", err)
+	}
+	return nil
 }
 
 // Invalid is the error for a document whose parts contradict each other.
 func (s *Store) Invalid(key, what string) error { return s.broken(key, what) }
 
 func (s *Store) broken(key, what string) error {
-	return fmt.Errorf("storage %s: the state %q %s; restore the storage from a backup, or delete it to start from initial_lookback (entries may then come twice or, if older, not at all)",
-		s.name, key, what)
+	return fmt.Errorf("storage %s: the state %q %s; restore the storage from a backup, or delete it %s", s.name, key, what, afresh)
+}
+
+// withSum adds the checksum of a document as its last member. A digit that is
+// another one is still a number, and could have entries skipped.
+func withSum(data []byte) []byte {
+	return fmt.Appendf(data[:len(data)-1], sumMember, crc32.ChecksumIEEE(data))
+}
+
+// sound reports whether a document is as it was written. One without a
+// checksum is taken as it is.
+func sound(data []byte) bool {
+	at := len(data) - sumLength
+	if at < 0 || !bytes.HasPrefix(data[at:], []byte(sumName)) {
+		return true
+	}
+	return bytes.Equal(data, withSum(append(bytes.Clone(data[:at]), '}')))
 }
 
 // Save writes doc under key, with the changes of ids or rows, if any, around
@@ -122,6 +167,7 @@ func (s *Store) Save(ctx context.Context, key string, doc any, p parts) error {
 	if err != nil {
 		return err
 	}
+	data = withSum(data)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.client == nil {

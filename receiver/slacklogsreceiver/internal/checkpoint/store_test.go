@@ -4,6 +4,7 @@
 package checkpoint // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math"
@@ -27,6 +28,12 @@ type document struct {
 	IDs     Index    `json:"ids,omitempty"`
 	Rows    RowIndex `json:"rows"`
 }
+
+const (
+	openAdvice = `; check that its folder is writable and has space, and that no other collector uses it; if its file is damaged, restore it from a backup, ` + afreshAdvice
+	// afreshAdvice ends all that is said of a state which can't be used.
+	afreshAdvice = `or delete it to start from initial_lookback (entries may then come twice or, if older, not at all)`
+)
 
 func TestOpen(t *testing.T) {
 	t.Parallel()
@@ -53,7 +60,11 @@ func TestOpen(t *testing.T) {
 		},
 		{
 			name: "in use", id: &storageID, host: host{storageID: &extension{err: errors.New("timeout")}},
-			want: `storage: "file_storage/slack" can't be opened (timeout); check that its folder is writable and that no other collector uses it`,
+			want: `storage: "file_storage/slack" can't be opened (timeout)` + openAdvice,
+		},
+		{
+			name: "panics over a damaged file", id: &storageID, host: host{storageID: &extension{panics: "page 7 makes no sense"}},
+			want: `storage: "file_storage/slack" can't be opened (page 7 makes no sense)` + openAdvice,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -97,7 +108,7 @@ func TestRoundTrip(t *testing.T) {
 
 func TestLoadRefuses(t *testing.T) {
 	t.Parallel()
-	const advice = `; restore the storage from a backup, or delete it to start from initial_lookback (entries may then come twice or, if older, not at all)`
+	const advice = `; restore the storage from a backup, ` + afreshAdvice
 	for _, tt := range []struct {
 		name, value string
 		getErr      error
@@ -112,6 +123,7 @@ func TestLoadRefuses(t *testing.T) {
 		{name: "no version", value: `{"org":"E04"}`, want: `storage file_storage: the state "audit" is not a state of this receiver` + advice},
 		{name: "version 0", value: `{"version":0}`, want: `storage file_storage: the state "audit" is not a state of this receiver` + advice},
 		{name: "version of another type", value: `{"version":"1"}`, want: `storage file_storage: the state "audit" is not a state of this receiver` + advice},
+		{name: "damaged", value: `{"version":1,"step":5,"crc":"00000000"}`, want: `storage file_storage: the state "audit" is damaged` + advice},
 		{name: "wrong part", value: `{"version":1,"org":5}`, want: `storage file_storage: the state "audit" has parts of the wrong type` + advice},
 		{
 			name: "newer", value: `{"version":2,"org":5,"cursors":[]}`,
@@ -133,6 +145,45 @@ func TestLoadRefuses(t *testing.T) {
 		})
 	}
 	assert.EqualError(t, newMemory().store().Invalid(docKey, "is odd"), `storage file_storage: the state "audit" is odd`+advice)
+}
+
+// Whichever bit of a document flips, it is refused, or means the same as before:
+// a digit that is another one is still a number.
+func TestFlippedBits(t *testing.T) {
+	t.Parallel()
+	m := newMemory()
+	want := document{Version: Version, Org: "E04BRIGHTWA", Step: 1_780_000_000, IDs: Index{494_444: 3}}
+	require.NoError(t, m.store().Save(t.Context(), docKey, want, nil))
+	good := m.values[docKey]
+	refused := 0
+	for at := range 8 * len(good) {
+		flipped := bytes.Clone(good)
+		flipped[at/8] ^= 1 << (at % 8)
+		m.values[docKey] = flipped
+		var got document
+		found, err := m.store().Load(t.Context(), docKey, &got, "step", "ids")
+		if err != nil {
+			assert.ErrorContains(t, err, `the state "audit"`)
+			refused++
+			continue
+		}
+		assert.True(t, found)
+		assert.Equal(t, want, got, "%s", flipped)
+	}
+	// What is left are flips in the checksum's name.
+	assert.GreaterOrEqual(t, refused, 8*(len(good)-sumLength))
+}
+
+// The first document says what to do where it can't be saved, also where only
+// its mark can't.
+func TestBeginThatCannotBe(t *testing.T) {
+	t.Parallel()
+	for n := range 2 {
+		m := newMemory()
+		m.limit(n)
+		require.EqualError(t, m.store().Begin(t.Context(), docKey, document{Version: Version}),
+			"the disk is full; check the storage's space and rights")
+	}
 }
 
 func TestSaveThatCannotBe(t *testing.T) {
