@@ -316,7 +316,7 @@ func (r *logsReceiver) Shutdown(ctx context.Context) error {
 	select {
 	case <-polled:
 	case <-patience.Done():
-		r.set.Logger.Warn("A consumer did not give up its batch in time; should it accept it, the batch comes again after the restart")
+		r.set.Logger.Warn("A consumer or the storage did not finish in time; a batch that was accepted and not saved comes again after the restart")
 	}
 	released := make(chan error, 1)
 	go func() { released <- r.release(context.WithoutCancel(ctx)) }()

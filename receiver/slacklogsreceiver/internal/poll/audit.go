@@ -132,6 +132,7 @@ func (a *audit) load(ctx context.Context) error {
 		if err := a.set.Store.Begin(ctx, auditKey, &a.state); err != nil {
 			return fmt.Errorf("storage: the first state can't be saved: %w", err)
 		}
+		logFirstStart(a.set.Logger, a.state.Start)
 		return nil
 	}
 	if !a.state.valid() {

@@ -217,6 +217,7 @@ func (l *lists) load(ctx context.Context) error {
 		if err := l.set.Store.Begin(ctx, l.kind, &l.state); err != nil {
 			return fmt.Errorf("storage: the first state can't be saved: %w", err)
 		}
+		logFirstStart(l.set.Logger, l.state.Start)
 		return nil
 	}
 	if l.state.Start < 0 || l.state.Start > maxSecond {

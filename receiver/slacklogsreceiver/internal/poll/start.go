@@ -38,6 +38,11 @@ func bySlack(start int64, local, slackNow time.Time) int64 {
 	return min(max(0, start-int64(math.Round(ahead.Seconds()))), maxSecond)
 }
 
+// logFirstStart says that there was no state: also an emptied storage looks so.
+func logFirstStart(logger *zap.Logger, start int64) {
+	logger.Info("No state is saved yet; the logs are read from their start on", zap.Time("start", time.Unix(start, 0).UTC()))
+}
+
 func logKeptStart(logger *zap.Logger, start int64) {
 	logger.Info("The start of the logs is kept in the storage; initial_lookback and start_time have no effect any more",
 		zap.Time("start", time.Unix(start, 0).UTC()))
