@@ -54,6 +54,9 @@ type Config struct {
 	AuditEndpoint string `mapstructure:"audit_endpoint"`
 	// Storage names the storage extension that keeps the cursors.
 	Storage *component.ID `mapstructure:"storage"`
+	// K8sLeaderElector names the leader elector extension that says when this
+	// collector polls; unset, it always does.
+	K8sLeaderElector *component.ID `mapstructure:"k8s_leader_elector"`
 	// AuditLogs switches the audit logs on.
 	AuditLogs configoptional.Optional[auditLogsConfig] `mapstructure:"audit_logs"`
 	// AccessLogs switches the access logs on.

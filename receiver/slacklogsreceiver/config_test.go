@@ -58,6 +58,8 @@ func TestConfig(t *testing.T) {
 				cfg.AuditEndpoint = "https://proxy.brightwater.example/audit/v1/"
 				id := component.MustNewIDWithName("file_storage", "slack")
 				cfg.Storage = &id
+				elector := component.MustNewIDWithName("k8s_leader_elector", "slack")
+				cfg.K8sLeaderElector = &elector
 				cfg.Timeout = 5 * time.Second
 				cfg.ProxyURL = "http://proxy.brightwater.example:3128"
 				cfg.Headers.Set("X-Team", configopaque.String("tides"))

@@ -6,6 +6,7 @@ package slacklogsreceiver // import "github.com/slacklogs/otelcol-slacklogs/rece
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -178,20 +179,22 @@ func (h *testHost) statuses() (all []string) {
 	return all
 }
 
-// memoryStorage is a storage extension that outlives its clients, of which
-// there is one at a time, as with files.
+// memoryStorage is a storage extension that outlives its clients.
 type memoryStorage struct {
 	component.StartFunc
 	component.ShutdownFunc
 
 	openErr error
-	// closing, if set, holds Close up.
-	closing chan struct{}
+	// opening and closing, if set, hold GetClient and Close up.
+	opening, closing chan struct{}
+	// locked allows one client at a time, as with files.
+	locked bool
 
 	mu     sync.Mutex
 	values map[string][]byte
-	open   int
-	setErr error
+	// open is how many clients there are, and asked how often one was asked for.
+	open, asked int
+	setErr      error
 }
 
 func newMemoryStorage() *memoryStorage { return &memoryStorage{values: map[string][]byte{}} }
@@ -200,8 +203,15 @@ func (m *memoryStorage) GetClient(_ context.Context, kind component.Kind, id com
 	if m.openErr != nil {
 		return nil, m.openErr
 	}
+	if m.opening != nil {
+		<-m.opening
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.asked++
+	if m.locked && m.open > 0 {
+		return nil, errors.New("timeout")
+	}
 	m.open++
 	return &memoryClient{m, fmt.Sprintf("%s %s %s ", kind, id, name)}, nil
 }
@@ -210,6 +220,13 @@ func (m *memoryStorage) clients() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.open
+}
+
+// fail makes writes fail, or succeed again with nil.
+func (m *memoryStorage) fail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.setErr = err
 }
 
 func (m *memoryStorage) contents() map[string][]byte {

@@ -176,6 +176,7 @@ func TestShutdownWhileTheConsumerHangs(t *testing.T) {
 			r := newRunning(cfg, setup{next: next, host: &testHost{extensions: map[component.ID]component.Component{storageID: memory}}})
 			require.NoError(t, r.Start(t.Context(), r.host))
 			await(t, next.entered)
+			polled := r.term.Load().polled
 
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 			require.NoError(t, r.Shutdown(ctx), "the storage still has the time to close")
@@ -186,7 +187,7 @@ func TestShutdownWhileTheConsumerHangs(t *testing.T) {
 
 			// Its answer comes too late to be saved or reported.
 			close(next.leave)
-			r.wg.Wait()
+			await(t, polled)
 			assert.Equal(t, saved, memory.contents())
 			assert.Empty(t, r.host.statuses())
 			assert.Empty(t, next.entered, "nothing more is handed over")

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -44,18 +45,17 @@ type logsReceiver struct {
 
 	host      component.Host
 	http      *http.Client
-	store     *checkpoint.Store
 	telemetry *metadata.TelemetryBuilder
-	pollers   []*poll.Poller
-	health    *poll.Health // nil = no health records
-
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	// term is the one that runs, or still ends.
+	term atomic.Pointer[term]
 
 	mu       sync.Mutex
 	problems map[string]error
+	// leading is the last time that the leader elector made this collector lead.
+	leading *leadership
+	started bool
 	// stopped is set once the service knows of the shutdown: whatever a late
-	// consumer or storage brings is no status any more.
+	// consumer, storage or leader elector brings is no status any more.
 	stopped bool
 }
 
@@ -63,13 +63,14 @@ func newLogsReceiver(set receiver.Settings, cfg *Config, next consumer.Logs, c c
 	return &logsReceiver{set: set, cfg: cfg, next: next, clock: c, problems: map[string]error{}}
 }
 
-// Start reads the saved state and begins to poll. It does not wait for Slack.
+// Start reads the saved state and begins to poll, or with a leader elector
+// stands by until this collector leads. It does not wait for Slack.
 func (r *logsReceiver) Start(ctx context.Context, host component.Host) (err error) {
 	r.host = host
 	defer func() {
 		if err != nil {
 			// The service does not shut down what did not start.
-			err = errors.Join(err, r.release(context.WithoutCancel(ctx)))
+			r.release()
 		}
 	}()
 	if r.http, err = r.cfg.ToClient(ctx, host.GetExtensions(), r.set.TelemetrySettings); err != nil {
@@ -78,37 +79,65 @@ func (r *logsReceiver) Start(ctx context.Context, host component.Host) (err erro
 	if r.telemetry, err = metadata.NewTelemetryBuilder(r.set.TelemetrySettings); err != nil {
 		return err
 	}
-	if r.store, err = checkpoint.Open(ctx, host, r.cfg.Storage, r.set.ID); err != nil {
-		return err
-	}
-	if r.cfg.Storage == nil {
-		r.set.Logger.Warn("No storage is configured: a restart begins at initial_lookback again, and records come twice or, if older, not at all")
-	}
-	if err = r.addPollers(ctx); err != nil {
-		return err
-	}
 	if err = r.registerGauges(); err != nil {
 		return err
 	}
-	// The start's context ends with the start; polling has its own.
-	background, cancel := context.WithCancel(context.Background())
-	r.cancel = cancel
-	for _, p := range r.pollers {
-		r.wg.Go(func() { p.Run(background) })
-	}
-	if r.health != nil {
-		r.wg.Go(func() { r.health.Run(background) })
-	}
-	return nil
-}
-
-func (r *logsReceiver) addPollers(ctx context.Context) error {
-	if r.cfg.HealthRecords.HasValue() {
-		set, err := r.pollerSettings("")
+	if r.cfg.K8sLeaderElector == nil {
+		t, err := r.newTerm(ctx)
 		if err != nil {
 			return err
 		}
-		if r.health, err = poll.NewHealth(ctx, set, poll.HealthSettings{
+		r.warn("a restart")
+		r.term.Store(t)
+		// The start's context ends with the start; polling has its own.
+		t.run(context.Background())
+		r.started = true
+		return nil
+	}
+	// The storage is opened only while leading, but has to be there.
+	if err = checkpoint.Check(host, r.cfg.Storage); err != nil {
+		return err
+	}
+	elector, err := findElector(host, *r.cfg.K8sLeaderElector)
+	if err != nil {
+		return err
+	}
+	r.warn("each takeover")
+	r.set.Logger.Info("This collector stands by until the leader elector says that it leads")
+	r.started = true
+	elector.SetCallBackFuncs(r.startLeading, r.stopLeading)
+	return nil
+}
+
+// warn says once what is unwise about the settings.
+func (r *logsReceiver) warn(start string) {
+	if r.cfg.Storage == nil {
+		r.set.Logger.Warn("No storage is configured: " + start + " begins at initial_lookback again, and records come twice or, if older, not at all")
+	}
+	budget := func(section string, perMinute, limit float64) {
+		if perMinute > limit {
+			r.set.Logger.Warn(section+"::requests_per_minute is above Slack's limit",
+				zap.Float64("requests_per_minute", perMinute), zap.Float64("slack_limit", limit))
+		}
+	}
+	if r.cfg.AuditLogs.HasValue() {
+		budget("audit_logs", r.cfg.AuditLogs.Get().RequestsPerMinute, slackAuditLimit)
+	}
+	if r.cfg.AccessLogs.HasValue() {
+		budget("access_logs", r.cfg.AccessLogs.Get().RequestsPerMinute, slackListLimit)
+	}
+	if r.cfg.IntegrationLogs.HasValue() {
+		budget("integration_logs", r.cfg.IntegrationLogs.Get().RequestsPerMinute, slackListLimit)
+	}
+}
+
+func (r *logsReceiver) addPollers(ctx context.Context, t *term) error {
+	if r.cfg.HealthRecords.HasValue() {
+		set, err := r.pollerSettings(t, "")
+		if err != nil {
+			return err
+		}
+		if t.health, err = poll.NewHealth(ctx, set, poll.HealthSettings{
 			HeartbeatInterval: r.cfg.HealthRecords.Get().HeartbeatInterval,
 			Body:              r.cfg.Body,
 		}); err != nil {
@@ -118,7 +147,7 @@ func (r *logsReceiver) addPollers(ctx context.Context) error {
 	options := record.Options{Body: r.cfg.Body, Attributes: r.cfg.Attributes}
 	if r.cfg.AuditLogs.HasValue() {
 		audit := r.cfg.AuditLogs.Get()
-		if err := r.addPoller("audit", audit.RequestsPerMinute, slackAuditLimit, func(set poll.Settings) (*poll.Poller, error) {
+		if err := r.addPoller(t, "audit", func(set poll.Settings) (*poll.Poller, error) {
 			return poll.NewAudit(ctx, set, poll.AuditSettings{
 				PollInterval:      audit.PollInterval,
 				InitialLookback:   audit.InitialLookback,
@@ -137,7 +166,7 @@ func (r *logsReceiver) addPollers(ctx context.Context) error {
 	}
 	if r.cfg.AccessLogs.HasValue() {
 		access := r.cfg.AccessLogs.Get()
-		if err := r.addPoller("access", access.RequestsPerMinute, slackListLimit, func(set poll.Settings) (*poll.Poller, error) {
+		if err := r.addPoller(t, "access", func(set poll.Settings) (*poll.Poller, error) {
 			return poll.NewAccess(ctx, set, poll.ListSettings{
 				PollInterval:      access.PollInterval,
 				InitialLookback:   access.InitialLookback,
@@ -156,7 +185,7 @@ func (r *logsReceiver) addPollers(ctx context.Context) error {
 	}
 	if r.cfg.IntegrationLogs.HasValue() {
 		integration := r.cfg.IntegrationLogs.Get()
-		return r.addPoller("integration", integration.RequestsPerMinute, slackListLimit, func(set poll.Settings) (*poll.Poller, error) {
+		return r.addPoller(t, "integration", func(set poll.Settings) (*poll.Poller, error) {
 			return poll.NewIntegration(ctx, set, poll.ListSettings{
 				PollInterval:      integration.PollInterval,
 				InitialLookback:   integration.InitialLookback,
@@ -173,14 +202,9 @@ func (r *logsReceiver) addPollers(ctx context.Context) error {
 	return nil
 }
 
-// addPoller adds the poller of a log type, for which Slack has a limit of
-// calls a minute.
-func (r *logsReceiver) addPoller(logType string, budget, limit float64, create func(poll.Settings) (*poll.Poller, error)) error {
-	if budget > limit {
-		r.set.Logger.Warn(logType+"_logs::requests_per_minute is above Slack's limit",
-			zap.Float64("requests_per_minute", budget), zap.Float64("slack_limit", limit))
-	}
-	set, err := r.pollerSettings(logType)
+// addPoller adds the poller of a log type.
+func (r *logsReceiver) addPoller(t *term, logType string, create func(poll.Settings) (*poll.Poller, error)) error {
+	set, err := r.pollerSettings(t, logType)
 	if err != nil {
 		return err
 	}
@@ -188,12 +212,12 @@ func (r *logsReceiver) addPoller(logType string, budget, limit float64, create f
 	if err != nil {
 		return err
 	}
-	r.pollers = append(r.pollers, poller)
+	t.pollers = append(t.pollers, poller)
 	return nil
 }
 
 // pollerSettings are what the poller of one log type gets.
-func (r *logsReceiver) pollerSettings(logType string) (poll.Settings, error) {
+func (r *logsReceiver) pollerSettings(t *term, logType string) (poll.Settings, error) {
 	obs, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{
 		ReceiverID: r.set.ID, Transport: "http", ReceiverCreateSettings: r.set,
 	})
@@ -214,7 +238,7 @@ func (r *logsReceiver) pollerSettings(logType string) (poll.Settings, error) {
 			Clock:         r.clock,
 		},
 		Clock:               r.clock,
-		Store:               r.store,
+		Store:               t.store,
 		Next:                r.next,
 		ObsReport:           obs,
 		Format:              metadata.Type.String(),
@@ -223,8 +247,8 @@ func (r *logsReceiver) pollerSettings(logType string) (poll.Settings, error) {
 		Logger:              r.set.Logger,
 		ResourceAttributes:  r.cfg.ResourceAttributes,
 		Scope:               scope,
-		Health:              r.health,
-		Status:              func(err error) { r.reportStatus(logType, err) },
+		Health:              t.health,
+		Status:              func(err error) { r.reportStatus(t, logType, err) },
 		RandomizationFactor: 0.2,
 	}, nil
 }
@@ -232,7 +256,7 @@ func (r *logsReceiver) pollerSettings(logType string) (poll.Settings, error) {
 func (r *logsReceiver) registerGauges() error {
 	integer := func(value func(poll.Figures) int64) metric.Int64Callback {
 		return func(_ context.Context, o metric.Int64Observer) error {
-			for _, p := range r.pollers {
+			for _, p := range r.polling() {
 				p.Each(func(f poll.Figures, attrs metric.MeasurementOption) { o.Observe(value(f), attrs) })
 			}
 			return nil
@@ -240,7 +264,7 @@ func (r *logsReceiver) registerGauges() error {
 	}
 	number := func(value func(poll.Figures) (float64, bool)) metric.Float64Callback {
 		return func(_ context.Context, o metric.Float64Observer) error {
-			for _, p := range r.pollers {
+			for _, p := range r.polling() {
 				p.Each(func(f poll.Figures, attrs metric.MeasurementOption) {
 					if v, ok := value(f); ok {
 						o.Observe(v, attrs)
@@ -265,19 +289,28 @@ func (r *logsReceiver) registerGauges() error {
 	)
 }
 
-// reportStatus reports the component as failing while any log type is, and as
-// well after. It never reports a permanent error: that can't be taken back,
-// while a token can.
-func (r *logsReceiver) reportStatus(logType string, err error) {
+// polling are the pollers of the term that runs. Who stands by has none, and
+// so no gauges.
+func (r *logsReceiver) polling() []*poll.Poller {
+	if t := r.term.Load(); t != nil && !t.over.Load() {
+		return t.pollers
+	}
+	return nil
+}
+
+// reportStatus reports the component as failing while any log type of the term
+// is, or taking over, and as well after. It never reports a permanent error:
+// that can't be taken back, while a token can.
+func (r *logsReceiver) reportStatus(t *term, what string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.stopped {
+	if r.stopped || t != nil && t.over.Load() {
 		return
 	}
 	if err == nil {
-		delete(r.problems, logType)
+		delete(r.problems, what)
 	} else {
-		r.problems[logType] = err
+		r.problems[what] = err
 	}
 	event := componentstatus.NewEvent(componentstatus.StatusOK)
 	var problems []error
@@ -290,54 +323,46 @@ func (r *logsReceiver) reportStatus(logType string, err error) {
 	componentstatus.ReportStatus(r.host, event)
 }
 
-// Shutdown ends polling. It waits for a consumer or a storage that ignores its
-// context only until the context's deadline or a few seconds.
+// Shutdown ends polling, and takes part in no election any more. It waits for a
+// consumer or a storage that ignores its context only until the context's
+// deadline or a few seconds.
 func (r *logsReceiver) Shutdown(ctx context.Context) error {
-	if r.cancel == nil {
+	r.mu.Lock()
+	if !r.started || r.stopped {
+		r.mu.Unlock()
 		return nil
 	}
-	r.mu.Lock()
 	r.stopped = true
+	t, l := r.term.Load(), r.leading
 	r.mu.Unlock()
-	r.cancel()
-	r.cancel = nil
 
 	ctx, cancel := context.WithTimeout(ctx, shutdownTime)
 	defer cancel()
-	deadline, _ := ctx.Deadline()
-	// The rest of the time is the storage's.
-	patience, stop := context.WithTimeout(ctx, time.Until(deadline)*9/10)
-	defer stop()
-	polled := make(chan struct{})
-	go func() {
-		r.wg.Wait()
-		close(polled)
-	}()
-	select {
-	case <-polled:
-	case <-patience.Done():
-		r.set.Logger.Warn("A consumer or the storage did not finish in time; a batch that was accepted and not saved comes again after the restart")
+	defer r.release()
+	if l != nil {
+		l.cancel()
 	}
-	released := make(chan error, 1)
-	go func() { released <- r.release(context.WithoutCancel(ctx)) }()
-	select {
-	case err := <-released:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("the storage did not close in time: %w", ctx.Err())
+	if t != nil {
+		if err := r.end(ctx, t); err != nil {
+			return err
+		}
 	}
+	if l != nil {
+		select {
+		case <-l.done:
+		case <-ctx.Done():
+			return fmt.Errorf("the storage did not open in time: %w", ctx.Err())
+		}
+	}
+	return nil
 }
 
-// release frees what Start has taken.
-func (r *logsReceiver) release(ctx context.Context) error {
+// release frees what Start has taken, apart from the term.
+func (r *logsReceiver) release() {
 	if r.telemetry != nil {
 		r.telemetry.Shutdown()
 	}
 	if r.http != nil {
 		r.http.CloseIdleConnections()
 	}
-	if r.store == nil {
-		return nil
-	}
-	return r.store.Close(ctx)
 }

@@ -118,19 +118,14 @@ func TestStatusOfTheStorage(t *testing.T) {
 	memory := newMemoryStorage()
 	r, fake := newSteady(t, func(cfg *Config) { cfg.Storage = &storageID },
 		setup{host: &testHost{extensions: map[component.ID]component.Component{storageID: memory}}})
-	fail := func(err error) {
-		memory.mu.Lock()
-		defer memory.mu.Unlock()
-		memory.setErr = err
-	}
-	fail(errors.New("no space left"))
+	memory.fail(errors.New("no space left"))
 	fake.Add(entry("a", r.clock.Now()))
 	r.clock.polls(t, 10)
 	assert.Equal(t, 1, r.sink.LogRecordCount(), "polling goes on from memory")
 	statuses := r.host.statuses()
 	require.Len(t, statuses, 1)
 	assert.Contains(t, statuses[0], statusFailing+"the state can't be saved (no space left)")
-	fail(nil)
+	memory.fail(nil)
 	r.clock.polls(t, 2)
 	assert.Equal(t, append(statuses, statusOK), r.host.statuses())
 }

@@ -44,6 +44,29 @@ type Store struct {
 	mu     sync.Mutex
 	client storage.Client
 	name   string
+	claim  claim
+}
+
+// Check looks for the named storage extension, and opens nothing.
+func Check(host component.Host, id *component.ID) error {
+	if id == nil {
+		return nil
+	}
+	_, err := find(host, id)
+	return err
+}
+
+// find returns the named storage extension, or an error that says what to do.
+func find(host component.Host, id *component.ID) (storage.Extension, error) {
+	ext, ok := host.GetExtensions()[*id]
+	if !ok {
+		return nil, fmt.Errorf("storage: extension %q is not there; define it under extensions and list it in service::extensions", id)
+	}
+	storageExt, ok := ext.(storage.Extension)
+	if !ok {
+		return nil, fmt.Errorf("storage: extension %q is not a storage extension; name one such as file_storage", id)
+	}
+	return storageExt, nil
 }
 
 // Open returns the receiver's store in the named extension, or one that keeps
@@ -53,13 +76,9 @@ func Open(ctx context.Context, host component.Host, id *component.ID, receiver c
 	if id == nil {
 		return &Store{client: storage.NewNopClient()}, nil
 	}
-	ext, ok := host.GetExtensions()[*id]
-	if !ok {
-		return nil, fmt.Errorf("storage: extension %q is not there; define it under extensions and list it in service::extensions", id)
-	}
-	storageExt, ok := ext.(storage.Extension)
-	if !ok {
-		return nil, fmt.Errorf("storage: extension %q is not a storage extension; name one such as file_storage", id)
+	storageExt, err := find(host, id)
+	if err != nil {
+		return nil, err
 	}
 	client, err := getClient(ctx, storageExt, receiver)
 	if err != nil {
@@ -161,7 +180,8 @@ func sound(data []byte) bool {
 
 // Save writes doc under key, with the changes of ids or rows, if any, around
 // it: chunks first and deletions last, so that the document never speaks of a
-// chunk that is not there, also where a batch is not atomic.
+// chunk that is not there, also where a batch is not atomic. It writes nothing
+// once another has claimed the state.
 func (s *Store) Save(ctx context.Context, key string, doc any, p parts) error {
 	data, err := json.Marshal(doc)
 	if err != nil {
@@ -175,7 +195,7 @@ func (s *Store) Save(ctx context.Context, key string, doc any, p parts) error {
 	}
 	var ops, deletions []*storage.Operation
 	if p != nil {
-		err := p.prepare(func(op *storage.Operation) error { return s.client.Batch(ctx, op) })
+		err := p.prepare(func(op *storage.Operation) error { return s.batch(ctx, op) })
 		if err != nil {
 			return err
 		}
@@ -183,7 +203,7 @@ func (s *Store) Save(ctx context.Context, key string, doc any, p parts) error {
 	}
 	ops = append(ops, storage.SetOperation(key, data))
 	ops = append(ops, deletions...)
-	if err := s.client.Batch(ctx, ops...); err != nil {
+	if err := s.batch(ctx, ops...); err != nil {
 		return err
 	}
 	if p != nil {

@@ -281,10 +281,15 @@ func (p *Poller) nextPause() time.Duration { return min(p.pause.NextBackOff(), r
 func (p *Poller) saveState(ctx context.Context) {
 	// What was accepted is saved also when the context has just ended.
 	p.saveErr = p.logType.save(context.WithoutCancel(ctx))
-	if p.saveErr != nil {
+	switch {
+	case p.saveErr == nil:
+		return
+	case errors.Is(p.saveErr, checkpoint.ErrTakenOver):
+		p.saveErr = checkpoint.ErrTakenOver
+	default:
 		p.saveErr = fmt.Errorf("the state can't be saved (%w); polling goes on from memory, a restart would repeat records; check the storage's space and rights", p.saveErr)
-		p.report()
 	}
+	p.report()
 }
 
 // report tells status and log what is wrong, on change only.
