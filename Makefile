@@ -6,6 +6,7 @@ VERSION ?= $(or $(shell git describe --tags --match 'v*' --dirty 2>/dev/null | s
 FUZZTIME ?= 5s
 SEEDS ?= 300
 SEED ?=
+FROM ?=
 BENCH ?= .
 
 COLLECTOR := bin/otelcol-slacklogs
@@ -46,8 +47,12 @@ unit: ## Unit tests, with the race detector
 	go test ./receiver/slacklogsreceiver/internal/poll
 
 .PHONY: sim
-sim: ## Let the poll engine live through SEEDS (300) random bad days; SEED=n repeats one
-	SEEDS=$(SEEDS) SEED=$(SEED) go test -count=1 -run 'Simulation$$' -timeout 0 ./receiver/slacklogsreceiver/internal/poll
+sim: ## Let the poll engine live through SEEDS (300) random bad days; SEED=n repeats one, step by step
+# The binary is run by itself, as go test shows nothing while it runs and adds a line at the end.
+	@mkdir -p .build
+	go test -c -o .build/poll.test ./receiver/slacklogsreceiver/internal/poll
+	@cd receiver/slacklogsreceiver/internal/poll && \
+	  SEEDS='$(SEEDS)' SEED='$(SEED)' FROM='$(FROM)' '$(CURDIR)/.build/poll.test' -test.run '^TestSimulation$$' -test.timeout 0
 
 .PHONY: broken
 broken: ## Show that the simulations notice broken engines

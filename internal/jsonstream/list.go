@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 )
 
 // ErrTooLarge means that an answer is longer than the limit.
@@ -32,6 +33,8 @@ const (
 	maxEmptyReads = 100
 )
 
+var buffers = sync.Pool{New: func() any { return new([firstBuffer]byte) }}
+
 // Answer is what an answer holds beside the elements of its list.
 type Answer struct {
 	// Rest is the raw text of each other top-level member; of two with the same name the last.
@@ -50,7 +53,9 @@ type Answer struct {
 // The error is ErrTooLarge; a *SyntaxError for an answer that is cut off or isn't an object with such a list (or
 // nothing of that name) in it; one that wraps the reader's; or yield's own. What was read before stands in Answer.
 func List(r io.Reader, key string, limit int64, yield func(text []byte) error) (Answer, error) {
-	s := stream{r: r, limit: limit, buf: make([]byte, 0, firstBuffer), start: -1}
+	first := buffers.Get().(*[firstBuffer]byte)
+	defer buffers.Put(first)
+	s := stream{r: r, limit: limit, buf: first[:0], start: -1}
 	answer := Answer{Rest: map[string][]byte{}}
 
 	if err := s.expect('{'); err != nil {

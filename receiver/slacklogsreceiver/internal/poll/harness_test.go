@@ -7,7 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
+	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"testing"
@@ -28,6 +31,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/slacklogs/otelcol-slacklogs/internal/clock"
 	"github.com/slacklogs/otelcol-slacklogs/internal/record"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slacktest"
@@ -43,6 +47,15 @@ var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 // crash is what ends a process in the middle of anything.
 type crash struct{}
 
+// actor is a collector's process: its clock, its way to Slack, its storage and
+// its pipeline.
+type actor interface {
+	clock.Clock
+	http.RoundTripper
+	storage.Client
+	consume(ctx context.Context, logs plog.Logs) error
+}
+
 // world is a Slack, a collector and the time, all in one goroutine: a run
 // takes no real time and is the same each time.
 type world struct {
@@ -53,6 +66,7 @@ type world struct {
 	retry  configretry.BackOffConfig
 	logs   *observer.ObservedLogs
 	logger *zap.Logger
+	token  string
 
 	// skew is what the local clock is ahead of Slack's.
 	skew time.Duration
@@ -60,6 +74,12 @@ type world struct {
 	// written, or crash.
 	disk   map[string][]byte
 	onSave func(write func()) error
+	// onBatch comes in place of onSave; diskBytes is what the disk holds, and
+	// tear may end a batch between two operations, as a storage would that is
+	// not atomic.
+	onBatch   func(ops []*storage.Operation, write func() error) error
+	diskBytes int
+	tear      func() error
 	// onConsume decides what the pipeline answers.
 	onConsume func(uids []string) error
 	// onRecords looks at what arrives.
@@ -68,17 +88,27 @@ type world struct {
 	// onRequest may answer in Slack's place, onAnswer change what it answers.
 	onRequest func(r *http.Request) *http.Response
 	onAnswer  func(header http.Header)
+	// onResponse sees what came of a call.
+	onResponse func(r *http.Request, answer *http.Response, err error)
+	// plain leaves the answers uncompressed.
+	plain bool
+	// trace is told what happens, if set.
+	trace func(format string, args ...any)
 
 	// delivered counts what the backend accepted, by uid.
 	delivered map[string]int
-	batches   []int
-	status    []error
+	// from is the workspace of the batch that arrives.
+	from    string
+	batches []int
+	status  []error
 	// until ends a run.
 	until  time.Time
 	stop   context.CancelFunc
 	audit  *audit
 	poller *Poller
-	events []timed
+	// acting is whose code runs: poller's, or a rival's.
+	acting *Poller
+	events []timed // by time
 }
 
 // timed happens when the time comes.
@@ -89,7 +119,7 @@ type timed struct {
 
 func newWorld(tb testing.TB, opt slacktest.Options) *world {
 	w := &world{
-		t: tb, now: noon, disk: map[string][]byte{}, delivered: map[string]int{},
+		t: tb, now: noon, token: testToken, disk: map[string][]byte{}, delivered: map[string]int{},
 		cfg: AuditSettings{
 			PollInterval: time.Minute, InitialLookback: 24 * time.Hour, PageSize: 100, RequestsPerMinute: 30,
 			Overlap: 15 * time.Minute, SweepInterval: 6 * time.Hour, SweepWindow: 24 * time.Hour, StaleAfter: 24 * time.Hour,
@@ -122,18 +152,9 @@ func (w *world) Sleep(ctx context.Context, d time.Duration) error {
 // pass lets time go by, and what is due happen.
 func (w *world) pass(d time.Duration) {
 	end := w.now.Add(max(d, 0))
-	for {
-		next := -1
-		for i, e := range w.events {
-			if !e.at.After(end) && (next < 0 || e.at.Before(w.events[next].at)) {
-				next = i
-			}
-		}
-		if next < 0 {
-			break
-		}
-		e := w.events[next]
-		w.events = append(w.events[:next:next], w.events[next+1:]...)
+	for len(w.events) > 0 && !w.events[0].at.After(end) {
+		e := w.events[0]
+		w.events = w.events[1:]
 		if e.at.After(w.now) {
 			w.now = e.at
 		}
@@ -145,14 +166,20 @@ func (w *world) pass(d time.Duration) {
 	}
 }
 
-func (w *world) at(t time.Time, do func()) { w.events = append(w.events, timed{t, do}) }
+// at has something happen at a time; of one time, what was said first.
+func (w *world) at(t time.Time, do func()) {
+	i := sort.Search(len(w.events), func(i int) bool { return w.events[i].at.After(t) })
+	w.events = slices.Insert(w.events, i, timed{t, do})
+}
 
 // RoundTrip is the way to Slack; each call takes some time.
-func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
+func (w *world) RoundTrip(r *http.Request) (*http.Response, error) { return w.roundTrip(r, w.pass) }
+
+func (w *world) roundTrip(r *http.Request, wait func(time.Duration)) (*http.Response, error) {
 	if w.onCall != nil {
 		w.onCall()
 	}
-	w.pass(120 * time.Millisecond)
+	wait(120 * time.Millisecond)
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
@@ -161,9 +188,15 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 			return answer, nil
 		}
 	}
+	if w.plain {
+		r.Header.Del("Accept-Encoding")
+	}
 	answer, err := w.slack.Transport().RoundTrip(r)
 	if err == nil && w.onAnswer != nil {
 		w.onAnswer(answer.Header)
+	}
+	if w.onResponse != nil {
+		w.onResponse(r, answer, err)
 	}
 	return answer, err
 }
@@ -182,23 +215,36 @@ func (w *world) Delete(ctx context.Context, key string) error {
 func (*world) Close(context.Context) error { return nil }
 
 func (w *world) Batch(_ context.Context, ops ...*storage.Operation) error {
-	write := func() {
-		for _, op := range ops {
+	write := func() error {
+		for i, op := range ops {
+			if i > 0 && w.tear != nil {
+				if err := w.tear(); err != nil {
+					return err
+				}
+			}
 			switch op.Type {
+			case storage.Get:
+				op.Value = w.disk[op.Key]
 			case storage.Set:
+				w.diskBytes += len(op.Value) - len(w.disk[op.Key])
 				w.disk[op.Key] = append([]byte(nil), op.Value...)
 			case storage.Delete:
+				w.diskBytes -= len(w.disk[op.Key])
 				delete(w.disk, op.Key)
 			default:
 				w.t.Fatal("unexpected operation")
 			}
 		}
+		return nil
 	}
-	if w.onSave != nil {
-		return w.onSave(write)
+	switch {
+	case w.onBatch != nil:
+		return w.onBatch(ops, write)
+	case w.onSave != nil:
+		return w.onSave(func() { _ = write() })
+	default:
+		return write()
 	}
-	write()
-	return nil
 }
 
 // extension is the storage extension around the world's disk.
@@ -221,14 +267,18 @@ func (h storageHost) GetExtensions() map[component.ID]component.Component {
 }
 
 func (w *world) consume(_ context.Context, logs plog.Logs) error {
-	var uids []string
+	uids := make([]string, 0, logs.LogRecordCount())
 	for _, rl := range logs.ResourceLogs().All() {
 		id, _ := rl.Resource().Attributes().Get("slack.enterprise.id")
 		require.Equal(w.t, "E0BRIGHT", id.Str())
+		team, _ := rl.Resource().Attributes().Get("slack.team.id")
+		w.from = team.Str()
 		for _, sl := range rl.ScopeLogs().All() {
 			for _, lr := range sl.LogRecords().All() {
 				uid, ok := lr.Attributes().Get("log.record.uid")
-				require.True(w.t, ok)
+				if !ok {
+					w.t.Fatal("a record without uid")
+				}
 				uids = append(uids, uid.Str())
 			}
 		}
@@ -260,10 +310,21 @@ func (w *world) start() (err error) {
 		return err
 	}
 	w.audit = w.poller.logType.(*audit)
+	w.acting = w.poller
 	return nil
 }
 
 func (w *world) settings() Settings {
+	store, err := openStore(w)
+	require.NoError(w.t, err)
+	return w.settingsOf(w, store)
+}
+
+func openStore(client storage.Client) (*checkpoint.Store, error) {
+	return checkpoint.Open(context.Background(), storageHost{client}, &storageID, component.MustNewID("slacklogs"))
+}
+
+func (w *world) settingsOf(a actor, store *checkpoint.Store) Settings {
 	tel := componenttest.NewNopTelemetrySettings()
 	builder, err := metadata.NewTelemetryBuilder(tel)
 	require.NoError(w.t, err)
@@ -271,17 +332,15 @@ func (w *world) settings() Settings {
 		ReceiverID: component.MustNewID("slacklogs"), Transport: "http", ReceiverCreateSettings: nopSettings(),
 	})
 	require.NoError(w.t, err)
-	store, err := checkpoint.Open(context.Background(), storageHost{w}, &storageID, component.MustNewID("slacklogs"))
-	require.NoError(w.t, err)
-	next, err := consumer.NewLogs(w.consume)
+	next, err := consumer.NewLogs(a.consume)
 	require.NoError(w.t, err)
 	return Settings{
 		ID: component.MustNewID("slacklogs"),
 		Slack: slack.Settings{
-			HTTP: &http.Client{Transport: w}, Token: testToken, Endpoint: "https://slack.example/api",
-			AuditEndpoint: "https://slack.example/audit/v1", UserAgent: "slacklogsreceiver/test", Clock: w,
+			HTTP: &http.Client{Transport: a}, Token: w.token, Endpoint: "https://slack.example/api",
+			AuditEndpoint: "https://slack.example/audit/v1", UserAgent: "slacklogsreceiver/test", Clock: a,
 		},
-		Clock: w, Store: store, Next: next, ObsReport: obs, Format: "slacklogs", Retry: w.retry,
+		Clock: a, Store: store, Next: next, ObsReport: obs, Format: "slacklogs", Retry: w.retry,
 		Telemetry: builder, Logger: w.logger, ResourceAttributes: metadata.DefaultResourceAttributesConfig(),
 		Scope: pcommon.NewInstrumentationScope(), Status: func(err error) { w.status = append(w.status, err) },
 	}
@@ -292,6 +351,11 @@ func (w *world) run(d time.Duration) (crashed bool) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	w.stop, w.until = cancel, w.now.Add(d)
+	return crashes(func() { w.poller.Run(ctx) })
+}
+
+// crashes does it and reports whether the process died of it.
+func crashes(do func()) (crashed bool) {
 	defer func() {
 		switch p := recover(); p {
 		case nil:
@@ -301,7 +365,7 @@ func (w *world) run(d time.Duration) (crashed bool) {
 			panic(p)
 		}
 	}()
-	w.poller.Run(ctx)
+	do()
 	return false
 }
 
@@ -369,4 +433,75 @@ func (w *world) inGap(uid string) bool {
 		}
 	}
 	return false
+}
+
+// rival is a second collector beside the first, with the same storage. It runs
+// whenever the first one waits: as a coroutine, so that all stays in one
+// goroutine's order.
+type rival struct {
+	*world
+	poller  *Poller
+	cancel  context.CancelFunc
+	yield   func(time.Duration) bool
+	resume  func() (time.Duration, bool)
+	kill    func()
+	gone    bool
+	crashed bool
+}
+
+// start has the rival run from now on.
+func (p *rival) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	p.cancel = cancel
+	p.resume, p.kill = iter.Pull(func(yield func(time.Duration) bool) {
+		p.yield = yield
+		p.crashed = crashes(func() { p.poller.Run(ctx) })
+	})
+	p.next()
+}
+
+// next lets the rival run until it waits.
+func (p *rival) next() {
+	if p.gone {
+		return
+	}
+	before := p.acting
+	p.acting = p.poller
+	d, ok := p.resume()
+	p.acting = before
+	if p.gone = !ok; ok {
+		p.at(p.now.Add(max(d, 0)), p.next)
+	}
+}
+
+// end stops the rival, or has it die where it is.
+func (p *rival) end(dies bool) {
+	if p.gone {
+		return
+	}
+	before := p.acting
+	p.acting = p.poller
+	if dies {
+		p.crashed = true
+	} else {
+		p.cancel()
+		p.resume()
+	}
+	p.kill()
+	p.acting, p.gone = before, true
+}
+
+func (p *rival) wait(ctx context.Context, d time.Duration) {
+	if ctx.Err() == nil && !p.yield(d) {
+		panic(crash{})
+	}
+}
+
+func (p *rival) Sleep(ctx context.Context, d time.Duration) error {
+	p.wait(ctx, d)
+	return ctx.Err()
+}
+
+func (p *rival) RoundTrip(r *http.Request) (*http.Response, error) {
+	return p.roundTrip(r, func(d time.Duration) { p.wait(r.Context(), d) })
 }

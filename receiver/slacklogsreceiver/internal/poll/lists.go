@@ -237,6 +237,8 @@ func (l *lists) load(ctx context.Context) error {
 		if w.rows, err = l.set.Store.LoadRows(ctx, l.rowsPrefix(id), w.state.Rows); err != nil {
 			return err
 		}
+		// The journal may still hold rows that were forgotten.
+		w.rows.Forget(uint32Of(w.state.Forgotten))
 		l.known[id] = w
 		l.ring = append(l.ring, w)
 	}

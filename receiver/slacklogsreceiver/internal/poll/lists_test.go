@@ -79,6 +79,7 @@ func (w *listWorld) start() (err error) {
 		return err
 	}
 	w.lists = w.poller.logType.(*lists)
+	w.acting = w.poller
 	return nil
 }
 

@@ -225,6 +225,11 @@ func (p *Poller) confirm(ctx context.Context) {
 	p.from = p.whole
 	id, err := p.client.AuthTest(ctx)
 	p.identifiedAt = p.set.Clock.Now()
+	var failed *slack.Error
+	if errors.As(err, &failed) && failed.RetryAfter > 0 {
+		// That Slack wants to be left alone counts in any case.
+		p.finish(ctx, err)
+	}
 	if err == nil && (id.Org() != p.identity.Org() || id.TeamID != p.identity.TeamID) {
 		p.identified = false
 	}

@@ -113,6 +113,9 @@ func (r *reading) restart() {
 	r.numbered, r.probing = r.cursorless, false
 	r.start, r.skipped, r.again = 0, 0, false
 	r.above, r.over = r.began, false
+	// Rows that were counted before do not tell where the list is now: an empty
+	// page would end the reading.
+	r.order.olderFirst, r.order.olderLast = 0, 0
 	clear(r.cursors)
 	r.twins = twins{}
 }
