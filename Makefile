@@ -7,6 +7,7 @@ FUZZTIME ?= 5s
 SEEDS ?= 300
 SEED ?=
 FROM ?=
+MINUTES ?= 10
 BENCH ?= .
 
 COLLECTOR := bin/otelcol-slacklogs
@@ -53,6 +54,11 @@ sim: ## Let the poll engine live through SEEDS (300) random bad days; SEED=n rep
 	go test -c -o .build/poll.test ./receiver/slacklogsreceiver/internal/poll
 	@cd receiver/slacklogsreceiver/internal/poll && \
 	  SEEDS='$(SEEDS)' SEED='$(SEED)' FROM='$(FROM)' '$(CURDIR)/.build/poll.test' -test.run '^TestSimulation$$' -test.timeout 0
+
+.PHONY: soak
+soak: collector ## Let the built collector live MINUTES (10) under load and faults: nothing may grow, be lost or repeat
+	SOAK_MINUTES='$(MINUTES)' SLACKLOGS_COLLECTOR='$(CURDIR)/$(COLLECTOR)' \
+	  go test -count=1 -v -run '^TestSoak$$' -timeout 0 ./internal/crashtest
 
 .PHONY: broken
 broken: ## Show that the simulations notice broken engines

@@ -277,21 +277,31 @@ func (c *collector) metrics() metricsPage {
 
 // value sums the series of the name that have all the labels, such as `error_type="503"`.
 func (m metricsPage) value(name string, labels ...string) (sum float64, found bool) {
+	all := m.values(name, labels...)
+	for _, v := range all {
+		sum += v
+	}
+	return sum, len(all) > 0
+}
+
+// values are those of the series that value sums.
+func (m metricsPage) values(name string, labels ...string) (all []float64) {
 	for line := range strings.Lines(string(m)) {
-		series, number, ok := strings.Cut(strings.TrimSpace(line), "} ")
-		if !ok || !strings.HasPrefix(series, name+"{") {
+		at := strings.LastIndexByte(line, ' ')
+		rest, ok := strings.CutPrefix(line, name)
+		if at < 0 || !ok || rest[0] != '{' && rest[0] != ' ' {
 			continue
 		}
-		if slices.ContainsFunc(labels, func(label string) bool { return !strings.Contains(series, label) }) {
+		if slices.ContainsFunc(labels, func(label string) bool { return !strings.Contains(line[:at], label) }) {
 			continue
 		}
-		v, err := strconv.ParseFloat(number, 64)
+		v, err := strconv.ParseFloat(strings.TrimSpace(line[at:]), 64)
 		if err != nil {
 			continue
 		}
-		sum, found = sum+v, true
+		all = append(all, v)
 	}
-	return sum, found
+	return all
 }
 
 func get(url string) (status int, body string, err error) {
