@@ -38,6 +38,7 @@ type backend struct {
 	records  int
 	arrived  map[bodyHash]*arrival  // audit log entries
 	rows     map[string]*rowArrival // of access and integration logs, by uid
+	told     []healthRecord         // health records, as they came
 	// batches are how many of a log type came from each run of the collector.
 	batches map[runOf]int
 	// resources are all that came with rows, by log type and workspace.
@@ -52,6 +53,9 @@ type verdict struct {
 	lose   bool // the records were not taken
 	header http.Header
 }
+
+// logTypeHeader is where a verdict finds what kind of records a request brings.
+const logTypeHeader = "X-Log-Type"
 
 // bodyHash stands for a body, byte for byte, in less memory.
 type bodyHash [sha256.Size]byte
@@ -134,6 +138,10 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	if logs.ResourceLogs().Len() > 0 {
+		rec := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
+		r.Header.Set(logTypeHeader, text(rec.Attributes(), "slack.log.type"))
+	}
 	b.mu.Lock()
 	b.requests++
 	n, decide := b.requests, b.decide
@@ -196,9 +204,12 @@ func (b *backend) batch(rl plog.ResourceLogs, run string) coming {
 func (b *backend) record(rec plog.LogRecord, resource pcommon.Map, from coming) {
 	hash := bodyHash(sha256.Sum256([]byte(rec.Body().Str())))
 	uid := text(rec.Attributes(), "log.record.uid")
-	if from.kind == "access" || from.kind == "integration" {
+	switch from.kind {
+	case "access", "integration":
 		b.row(rec, uid, hash, resource, from)
-	} else {
+	case "collection":
+		b.tell(rec, uid, from)
+	default:
 		b.records++
 		a := b.arrived[hash]
 		if a == nil {

@@ -6,6 +6,7 @@ package slacklogsreceiver // import "github.com/slacklogs/otelcol-slacklogs/rece
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -169,6 +170,16 @@ func TestConfig(t *testing.T) {
 				i.InitialLookback, i.Overlap = 0, 0
 			},
 		},
+		{
+			name: "health_records",
+			set:  func(cfg *Config) { cfg.HealthRecords.GetOrInsertDefault().HeartbeatInterval = 90 * time.Second },
+		},
+		{
+			name: "health_records_null",
+			set: func(cfg *Config) {
+				*cfg.HealthRecords.GetOrInsertDefault() = healthRecordsConfig{HeartbeatInterval: 10 * time.Minute}
+			},
+		},
 		{name: "attributes_none", set: func(cfg *Config) { cfg.Attributes = record.AttributesNone }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -187,6 +198,7 @@ func TestConfig(t *testing.T) {
 			assert.Equal(t, want.ResourceAttributes.SlackTeamID.Enabled, cfg.ResourceAttributes.SlackTeamID.Enabled)
 			want.ResourceAttributes.SlackTeamID = cfg.ResourceAttributes.SlackTeamID
 			assert.Equal(t, want, cfg)
+			assert.Equal(t, strings.HasPrefix(tt.name, "health_records"), cfg.HealthRecords.HasValue(), "off unless the section is there")
 			switch tt.audit {
 			case "":
 				tt.audit = "https://api.slack.com/audit/v1"
@@ -207,6 +219,8 @@ func TestConfigThatIsRefused(t *testing.T) {
 		rate    = "audit_logs::requests_per_minute: must be above 0; Slack allows 50 for all apps of an organisation"
 		oneID   = `access_logs::team_ids: %q is not the id of a workspace, such as T0123ABCD`
 		timeout = "timeout: must be above 0, such as 30s; without it a call could hang for ever"
+		beat    = "health_records::heartbeat_interval: must be above 0, such as 10m; to have no health records, take the section out"
+		noLogs  = "no log type is on; add a section such as audit_logs: {}"
 	)
 	for _, tt := range []struct{ name, want string }{
 		{"no_token", noToken},
@@ -216,7 +230,7 @@ func TestConfigThatIsRefused(t *testing.T) {
 		{"authorization_header", "headers: Authorization is the receiver's own; take it out (the token belongs into token or auth)"},
 		{"host_header", "headers: Host is the receiver's own; take it out (the token belongs into token or auth)\n" +
 			"headers: User-Agent is the receiver's own; take it out (the token belongs into token or auth)"},
-		{"no_section", "no log type is on; add a section such as audit_logs: {}"},
+		{"no_section", noLogs},
 		{"plain_http", `endpoint: "http://slack.com/api" must begin with https://; http:// is for loopback only, because the token goes with each call`},
 		{"plain_http_audit", `audit_endpoint: "http://api.slack.com/audit/v1" must begin with https://; http:// is for loopback only, because the token goes with each call`},
 		{"other_scheme", `endpoint: "ftp://slack.com/api" must begin with https://; http:// is for loopback only, because the token goes with each call`},
@@ -260,6 +274,9 @@ integration_logs::stale_after: -1s is negative; use 0 or a time such as 24h`},
 		{"teams", fmt.Sprintf(oneID+"\n"+oneID+"\n"+oneID, "t04brightwater", "T", "T04 B")},
 		{"teams_twice", "access_logs::team_ids: T04B is there twice; take one out"},
 		{"teams_and_all", `access_logs::team_ids: "*" stands for all workspaces; keep it alone, or take it out and name them`},
+		{"health_records_zero", beat},
+		{"health_records_negative", beat},
+		{"health_records_alone", noLogs},
 		{"several", noToken + "\n" + fmt.Sprintf(page, 0) + "\n" + body},
 		{"retry", "retry_on_failure: 'multiplier' must be non-negative"},
 	} {
@@ -281,6 +298,7 @@ func TestConfigThatCannotBeRead(t *testing.T) {
 		{"unknown_key_in_section", "has invalid keys: interval"},
 		{"unknown_key_in_access", "has invalid keys: overlap"},
 		{"unknown_key_in_integration", "has invalid keys: sweep_interval"},
+		{"unknown_key_in_health_records", "has invalid keys: interval"},
 		{"start_time", `'start_time' parsing time "yesterday"`},
 		{"storage", `'storage' `},
 	} {
@@ -297,7 +315,7 @@ func TestConfigCases(t *testing.T) {
 	t.Parallel()
 	conf, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
 	require.NoError(t, err)
-	assert.Len(t, conf.ToStringMap(), 13+40+6)
+	assert.Len(t, conf.ToStringMap(), 15+43+7)
 }
 
 func TestAuditEndpoint(t *testing.T) {

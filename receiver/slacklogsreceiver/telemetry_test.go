@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/confmap/confmaptest"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
@@ -217,6 +218,67 @@ func TestStaleness(t *testing.T) {
 	assertGauge("event_staleness", r.clock.Now().Sub(at))
 	metadatatest.AssertEqualSlacklogsStale(t, tel, []metricdata.DataPoint[int64]{count(0, labels("emea"))}, metricdatatest.IgnoreTimestamp())
 	assert.Equal(t, 1, r.logs.FilterMessageSnippet("New entries arrive again").Len())
+}
+
+// A second that can't be read is a gap until a sweep has read it.
+func TestTelemetryOfGaps(t *testing.T) {
+	t.Parallel()
+	tel := newTelemetry(t)
+	r, fake := newMeasured(t, tel, "emea", slacktest.Options{})
+	r.cfg.AuditLogs.Get().SweepInterval = time.Hour
+	assertGaps := func(gaps int64, seconds float64) {
+		t.Helper()
+		ignore := metricdatatest.IgnoreTimestamp()
+		metadatatest.AssertEqualSlacklogsGaps(t, tel, []metricdata.DataPoint[int64]{count(gaps, labels("emea"))}, ignore)
+		metadatatest.AssertEqualSlacklogsGapTime(t, tel, []metricdata.DataPoint[float64]{
+			{Value: seconds, Attributes: labels("emea")},
+		}, ignore)
+	}
+	bad := startTime.Add(-5 * time.Hour)
+	fake.Add(entry("a", startTime.Add(-time.Minute)), entry("bad", bad), entry("bad too", bad.Add(time.Second)), entry("b", startTime.Add(-6*time.Hour)))
+	fake.Poison(bad.Unix(), bad.Unix()+1, slacktest.FaultHTML)
+	r.start(t)
+	r.clock.rest(t)
+	assertGaps(0, 0)
+
+	r.clock.polls(t, 45)
+	assertGaps(1, 2)
+	assert.Equal(t, 2, r.sink.LogRecordCount())
+	lag, ok := gauge(t, tel, "watermark_lag", labels("emea"))
+	assert.True(t, ok)
+	assert.Less(t, lag, 120.0, "reading goes on behind the gap")
+
+	fake.Unpoison()
+	r.clock.polls(t, 90)
+	assertGaps(0, 0)
+	assert.Equal(t, 4, r.sink.LogRecordCount())
+}
+
+// Each metric of metadata.yaml comes into being when there is something to
+// measure.
+func TestEveryMetric(t *testing.T) {
+	t.Parallel()
+	conf, err := confmaptest.LoadConf("metadata.yaml")
+	require.NoError(t, err)
+	sub, err := conf.Sub("telemetry::metrics")
+	require.NoError(t, err)
+	metrics := sub.ToStringMap()
+	require.NotEmpty(t, metrics)
+
+	tel := newTelemetry(t)
+	r, fake := newMeasured(t, tel, "emea", slacktest.Options{RetryAfter: 40 * time.Second})
+	fake.SetFault(slacktest.Only(slacktest.EveryNth(3, slacktest.FaultRateLimit), slacktest.PathAudit))
+	late := entry("late", startTime.Add(-5*time.Minute))
+	late.Shown = startTime.Add(90 * time.Second)
+	fake.Add(late, slacktest.Entry{Date: startTime.Unix() - 60, JSON: []byte(`{"id":7}`)})
+	r.start(t)
+	r.clock.rest(t)
+	r.clock.polls(t, 10)
+	for name := range metrics {
+		m, err := tel.GetMetric("otelcol_" + name)
+		assert.NoError(t, err)
+		assert.NotEmpty(t, m.Description, name)
+	}
 }
 
 // Two receivers of one collector have each their own series, and a receiver
