@@ -152,26 +152,25 @@ func (a *audit) finishSweep(w *walk) {
 	a.from.missed(w.Missed, w.LateBy, a.cfg.Overlap)
 }
 
-// watchSweep opens a gap when a sweep is not finished, or not even begun, two
-// intervals after it was due.
+// watchSweep opens a gap when a sweep is not finished within two intervals, or
+// not even begun so long after it was due, though calls go well.
 func (a *audit) watchSweep(now int64) {
 	if a.cfg.SweepInterval == 0 {
 		a.from.gapsGivenUp(a.state.Gaps.take(func(g gap) bool { return g.Reason == gapSweep }))
 		return
 	}
 	interval := int64(a.cfg.SweepInterval.Seconds())
+	since := a.from.wellSince(now, a.callErr != nil || a.state.Tail != nil && a.state.Tail.err != nil)
 	if a.state.LastSweep == 0 || a.state.Gaps.has(gapSweep) {
 		return
 	}
-	late := span{a.sweepFrom(), a.state.High}
-	switch w := a.state.Sweep; {
-	case w != nil && now-a.state.LastSweep >= overdue*interval:
+	begun, late := a.state.LastSweep, span{}
+	if w := a.state.Sweep; w != nil {
 		late = w.left()
-	case w == nil && now-a.state.LastSweep >= (overdue+1)*interval:
-	default:
-		return
+	} else {
+		begun, late = begun+interval, span{a.sweepFrom(), a.state.High}
 	}
-	if late.valid() {
+	if now-max(begun, since) >= overdue*interval && late.valid() {
 		a.from.gapsOpened(a.state.Gaps.open(late, gapSweep, now))
 	}
 }

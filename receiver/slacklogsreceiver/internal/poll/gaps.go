@@ -139,7 +139,7 @@ func (s *source) gapsOpened(gaps []gap) {
 		text := map[string]string{
 			gapUnreadable: "A time can't be read and is left out; each sweep asks for it again",
 			gapSweep:      "A sweep was not finished within two intervals, so what Slack showed late may be missing; if Slack answers, raise requests_per_minute or sweep_interval",
-			gapPageLimit:  "Slack's limit of pages hides older rows of the list; a smaller sweep_window keeps within it",
+			gapPageLimit:  "Slack's limit of pages hides older rows of the list; a smaller sweep_window (integration logs: overlap) may keep within it",
 			gapEqualRows:  "Equal rows of one second could not be seen in one answer; some may be missing",
 		}[g.Reason]
 		s.logger.Error("Gap: "+text, g.fields()...)

@@ -247,3 +247,73 @@ func TestTooManyEqualRowsAreAGap(t *testing.T) {
 	require.Empty(t, w.gaps())
 	require.Equal(t, 1, w.logs.FilterMessageSnippet("Gap given up").Len())
 }
+
+// That a sweep could not be finished because the collector or Slack was down
+// is no news.
+func TestSweepAfterAnOutageIsNoGap(t *testing.T) {
+	t.Parallel()
+	outages := map[string]func(w *world, start func() error){
+		"collector": func(w *world, start func() error) {
+			w.stop = nil
+			w.pass(20 * time.Hour)
+			require.NoError(w.t, start())
+		},
+		"slack": func(w *world, _ func() error) {
+			w.slack.Down(true)
+			w.run(20 * time.Hour)
+			w.slack.Down(false)
+		},
+	}
+	for name, outage := range outages {
+		t.Run("audit "+name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, slacktest.Options{})
+			w.cfg.SweepInterval, w.cfg.PageSize = 2*time.Hour, 10
+			w.fill("e", 3000, noon.Add(-20*time.Hour), noon.Add(30*time.Hour))
+			require.NoError(t, w.start())
+			w.run(122 * time.Minute) // in the middle of a sweep
+			require.NotNil(t, w.audit.state.Sweep)
+			outage(w, w.start)
+			w.run(6 * time.Hour)
+			assert.Zero(t, w.logs.FilterMessageSnippet("Gap").Len())
+		})
+		t.Run("access "+name, func(t *testing.T) {
+			t.Parallel()
+			w := newListWorld(t, "access", slacktest.Options{AccessOrder: slacktest.ByFirst})
+			w.cfg.PageSize = 10
+			w.fillLogins("T0PIER", 1000, 20*time.Second, noon)
+			require.NoError(t, w.start())
+			w.run(70 * time.Minute)
+			outage(w.world, w.start)
+			w.run(6 * time.Hour)
+			assert.Zero(t, w.logs.FilterMessageSnippet("Gap").Len())
+		})
+	}
+}
+
+// Without sweeps nobody closes what a sweep left: it is given up.
+func TestSweepsSwitchedOffGiveTheirGapUp(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"audit", "access"} {
+		w := newListWorld(t, "access", slacktest.Options{})
+		start, gaps := w.start, w.gaps
+		if kind == "audit" {
+			start, gaps = w.world.start, func() ledger { return w.audit.state.Gaps }
+		}
+		require.NoError(t, start())
+		w.run(time.Minute)
+		open := ledger{{span{noon.Unix() - 100, noon.Unix() - 50}, gapSweep, noon.Unix()}}
+		if kind == "audit" {
+			w.audit.state.Gaps = open
+		} else {
+			w.lists.ring[0].state.Gaps = open
+		}
+		w.run(3 * time.Minute)
+		require.NotEmpty(t, gaps())
+		w.cfg.SweepInterval, w.world.cfg.SweepInterval = 0, 0
+		require.NoError(t, start())
+		w.run(3 * time.Minute)
+		require.Empty(t, gaps(), kind)
+		require.Equal(t, 1, w.logs.FilterMessageSnippet("Gap given up").Len(), kind)
+	}
+}

@@ -34,6 +34,8 @@ type source struct {
 	poller   *Poller
 	team     string
 	identity slack.Identity
+	// well is since when polls succeed, by Slack's clock; see wellSince.
+	well int64
 
 	mu       sync.Mutex
 	lastPage time.Time
@@ -91,6 +93,13 @@ func (p *Poller) Each(yield func(Figures, metric.MeasurementOption)) {
 	}
 }
 
+// allPolled reports whether each source was read once by this process.
+func (p *Poller) allPolled() bool {
+	all := true
+	p.Each(func(f Figures, _ metric.MeasurementOption) { all = all && f.Polled })
+	return all
+}
+
 // observe is told of each call to Slack.
 func (p *Poller) observe(ctx context.Context, method, errorType string, took time.Duration) {
 	attrs := []attribute.KeyValue{attribute.String("method", method)}
@@ -114,14 +123,18 @@ func (s *source) update(at standing, staleAfter time.Duration, now time.Time) {
 	stale := at.judged && staleAfter > 0 && quiet > staleAfter
 	switch {
 	case stale && !s.stale:
+		if !s.poller.set.Health.toldOf(s, eventStale) {
+			s.happened(event{name: eventStale})
+		}
 		s.logger.Warn("Slack shows no new entries though it answers; check the token's installation if the organisation is not just quiet",
 			zap.Duration("since", quiet.Round(time.Second)))
-		s.happened(event{name: eventStale})
 	case !stale && s.stale && at.judged:
 		s.logger.Info("New entries arrive again")
-		s.happened(event{name: eventRecovered, from: eventStale})
 	case !stale && s.stale:
 		s.logger.Info("Whether new entries arrive can't be judged while polls fail or a backlog is read")
+	}
+	if at.judged && !stale && s.poller.set.Health.toldOf(s, eventStale) {
+		s.happened(event{name: eventRecovered, from: eventStale})
 	}
 	at.gaps = slices.Clone(at.gaps)
 	s.mu.Lock()
@@ -131,6 +144,15 @@ func (s *source) update(at standing, staleAfter time.Duration, now time.Time) {
 	if first {
 		s.poller.set.Health.rouse()
 	}
+}
+
+// wellSince is since when polls succeed, in this process: what an outage or a
+// stop keeps from being finished is no news.
+func (s *source) wellSince(now int64, failing bool) int64 {
+	if failing || s.well == 0 || s.well > now {
+		s.well = now
+	}
+	return s.well
 }
 
 // happened tells the health records of an event.

@@ -10,14 +10,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
-	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
 	"github.com/slacklogs/otelcol-slacklogs/internal/record"
@@ -84,6 +85,8 @@ type Health struct {
 	mu     sync.Mutex
 	events []healthRecord
 	wake   context.CancelFunc
+	// told becomes the state's with the next save.
+	told map[string]bool
 }
 
 // healthState is the saved document of the health records.
@@ -94,6 +97,9 @@ type healthState struct {
 	// workspace.
 	At       int64            `json:"at"`
 	Reported map[string]int64 `json:"reported"`
+	// Told are the troubles that were told of and not taken back, so that they
+	// are also when a restart mends them.
+	Told map[string]bool `json:"told,omitempty"`
 }
 
 // healthRecord waits for the pipeline.
@@ -172,6 +178,7 @@ func NewHealth(ctx context.Context, set Settings, cfg HealthSettings) (*Health, 
 	if !found {
 		h.state = healthState{Version: checkpoint.Version, Reported: map[string]int64{}}
 	}
+	h.told = maps.Clone(h.state.Told)
 	return h, nil
 }
 
@@ -200,7 +207,34 @@ func (h *Health) happened(s *source, e event) {
 	if s == p.whole {
 		id = p.identity
 	}
+	h.note(s, e)
 	h.put(now, id, p.kind, body)
+}
+
+// toldOf reports whether a record told of the trouble and none has taken it
+// back.
+func (h *Health) toldOf(s *source, trouble string) bool {
+	if h == nil {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.told[s.key()+" "+trouble]
+}
+
+// note keeps what a record tells of, or takes back.
+func (h *Health) note(s *source, e event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch e.name {
+	case eventStale, eventAuthFailing:
+		if h.told == nil {
+			h.told = map[string]bool{}
+		}
+		h.told[s.key()+" "+e.name] = true
+	case eventRecovered:
+		delete(h.told, s.key()+" "+e.from)
+	}
 }
 
 // put adds a record to those that wait.
@@ -254,7 +288,9 @@ func (h *Health) step(ctx context.Context) time.Duration {
 	if h.began.IsZero() {
 		h.began, h.nextBeat = now, now.Add(h.cfg.HeartbeatInterval)
 	}
-	if !now.Before(h.nextBeat) || !h.beaten && h.allPolled() {
+	// The first one says something once each source was read.
+	unread := func(p *Poller) bool { return !p.allPolled() }
+	if !now.Before(h.nextBeat) || !h.beaten && !slices.ContainsFunc(h.pollers, unread) {
 		if !h.beat(ctx, now) {
 			return refusedPause
 		}
@@ -269,6 +305,7 @@ func (h *Health) step(ctx context.Context) time.Duration {
 		if !h.send(ctx, waiting) {
 			return refusedPause
 		}
+		h.save(ctx)
 		h.mu.Lock()
 		// Those that were sent, unless they had to make room meanwhile.
 		h.events = slices.DeleteFunc(h.events, func(r healthRecord) bool {
@@ -276,19 +313,6 @@ func (h *Health) step(ctx context.Context) time.Duration {
 		})
 		h.mu.Unlock()
 	}
-}
-
-// allPolled reports whether each source was read once, so that a first
-// heartbeat says something.
-func (h *Health) allPolled() bool {
-	for _, p := range h.pollers {
-		all := true
-		p.Each(func(f Figures, _ metric.MeasurementOption) { all = all && f.Polled })
-		if !all {
-			return false
-		}
-	}
-	return true
 }
 
 // beat sends a heartbeat for each log type, and notes what it said.
@@ -325,11 +349,20 @@ func (h *Health) beat(ctx context.Context, now time.Time) bool {
 		}
 	}
 	h.state.At, h.state.Reported = now.Unix(), reported
+	h.save(ctx)
+	return true
+}
+
+// save writes the state. What waits is not in it: the next heartbeat tells how
+// all stands.
+func (h *Health) save(ctx context.Context) {
+	h.mu.Lock()
+	h.state.Told = maps.Clone(h.told)
+	h.mu.Unlock()
 	if err := h.set.Store.Save(context.WithoutCancel(ctx), healthKey, &h.state, nil); err != nil && !errors.Is(err, checkpoint.ErrClosed) {
 		// The pollers' own saves fail as well, and say what to do.
 		h.set.Logger.Debug("The state of the health records can't be saved", zap.Error(err))
 	}
-	return true
 }
 
 // send offers records, one resource at a time, and reports whether they need
@@ -380,12 +413,32 @@ func (h *Health) write(r *healthRecord, text []byte, to plog.LogRecordSlice) {
 	attrs.PutStr("log.record.uid", r.uid())
 	if h.cfg.Body == record.BodyMap {
 		var parsed map[string]any
-		if json.Unmarshal(text, &parsed) == nil && lr.Body().SetEmptyMap().FromRaw(parsed) == nil {
+		if json.Unmarshal(text, &parsed) == nil && lr.Body().SetEmptyMap().FromRaw(counted(parsed)) == nil {
 			return
 		}
 	}
 	// Also with body: none, as this is all that the record says.
 	lr.Body().SetStr(string(text))
+}
+
+// counted makes whole numbers of those that count, which JSON does not tell
+// from the others.
+func counted(parsed map[string]any) map[string]any {
+	for key, value := range parsed {
+		switch v := value.(type) {
+		case float64:
+			if strings.HasPrefix(key, "entries_") {
+				parsed[key] = int64(v)
+			}
+		case []any:
+			for _, one := range v {
+				if inner, ok := one.(map[string]any); ok {
+					counted(inner)
+				}
+			}
+		}
+	}
+	return parsed
 }
 
 // health is how the log type stands, and each of its workspaces if there are
@@ -397,12 +450,8 @@ func (p *Poller) health(before, now map[string]int64) (all sourceReport, parts [
 	p.sourcesMu.Unlock()
 	for i, s := range sources {
 		one, total := s.report()
-		key := p.kind
-		if s.team != "" {
-			key += "." + s.team
-		}
-		one.EntriesDelivered = max(0, total-before[key])
-		now[key] = total
+		one.EntriesDelivered = max(0, total-before[s.key()])
+		now[s.key()] = total
 		if i == 0 {
 			all = one
 			all.TeamID, all.Gaps = "", slices.Clone(one.Gaps)
@@ -434,6 +483,14 @@ func (all *sourceReport) merge(one *sourceReport) {
 	all.EntriesDeliveredTotal += one.EntriesDeliveredTotal
 	all.EntriesDroppedTotal += one.EntriesDroppedTotal
 	all.Gaps = append(all.Gaps, one.Gaps...)
+}
+
+// key tells the sources of a receiver apart.
+func (s *source) key() string {
+	if s.team == "" {
+		return s.poller.kind
+	}
+	return s.poller.kind + "." + s.team
 }
 
 // report is how the source stands, and how many entries were delivered since

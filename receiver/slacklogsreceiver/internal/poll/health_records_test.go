@@ -247,11 +247,16 @@ func TestHealthBody(t *testing.T) {
 		record.BodyRaw: pcommon.ValueTypeStr, record.BodyNone: pcommon.ValueTypeStr, record.BodyMap: pcommon.ValueTypeMap,
 	} {
 		w := newWatched(t, slacktest.Options{})
-		w.body = body
+		w.body, w.cfg.StaleAfter = body, 0
 		w.start()
 		w.run(time.Minute)
 		require.Equal(t, 1, w.count(eventHeartbeat))
 		assert.Equal(t, want, w.last.Body().Type(), body)
+		if want == pcommon.ValueTypeMap {
+			said := w.last.Body().Map().AsRaw()
+			assert.Equal(t, int64(0), said["entries_delivered_total"])
+			assert.IsType(t, 0.5, said["watermark_lag"])
+		}
 	}
 }
 
@@ -296,4 +301,38 @@ func TestHeartbeatOfWorkspaces(t *testing.T) {
 	assert.InDelta(t, 3600, quay-pier, 1)
 	assert.Equal(t, pier, beats[0]["event_staleness"], "the newest of all")
 	assert.Equal(t, fmt.Sprint(parts[0].(map[string]any)["watermark"]), beats[0]["watermark"])
+}
+
+// A token is often mended by a restart: that is told as well, and what was told
+// before is not told again.
+func TestHealthRecordsOverARestart(t *testing.T) {
+	t.Parallel()
+	w := newWatched(t, slacktest.Options{})
+	w.cfg.StaleAfter = time.Hour
+	w.fill("e", 10, noon.Add(-time.Hour), noon)
+	w.start()
+	w.run(2 * time.Hour)
+	require.Equal(t, 1, w.count(eventStale))
+	w.slack.Revoke(testToken)
+	w.run(5 * time.Minute)
+	require.Equal(t, 1, w.count(eventAuthFailing))
+	w.start()
+	w.run(5 * time.Minute)
+	require.Equal(t, 1, w.count(eventAuthFailing))
+	require.Zero(t, w.count(eventRecovered))
+
+	w.slack.Restore(testToken)
+	w.start()
+	w.run(5 * time.Minute)
+	require.Equal(t, 1, w.count(eventRecovered))
+	require.Equal(t, 1, w.count(eventStale), "it still is")
+	w.slack.Add(entry("new", w.now.Unix()))
+	w.start()
+	w.run(5 * time.Minute)
+	require.Equal(t, 2, w.count(eventRecovered))
+	assert.Equal(t, eventAuthFailing, w.said[eventRecovered][0]["recovered_from"])
+	assert.Equal(t, eventStale, w.said[eventRecovered][1]["recovered_from"])
+	w.start()
+	w.run(5 * time.Minute)
+	require.Equal(t, 2, w.count(eventRecovered))
 }

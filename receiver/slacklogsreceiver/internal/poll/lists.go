@@ -683,21 +683,30 @@ func (l *lists) settleGaps(w *workspace, r *reading) {
 	if (r.whole || unordered) && !r.gap && !r.limited {
 		w.gapsClosed(gaps.complete(span{r.bound, maxSecond}, gapUnreadable, gapPageLimit))
 	}
-	if r.sweep || unordered || l.cfg.SweepInterval == 0 {
-		w.gapsClosed(gaps.take(func(g gap) bool { return g.Reason == gapSweep }))
+	unswept := func(g gap) bool { return g.Reason == gapSweep }
+	switch {
+	case r.sweep || unordered:
+		w.gapsClosed(gaps.take(unswept))
+	case l.cfg.SweepInterval == 0:
+		w.gapsGivenUp(gaps.take(unswept))
 	}
 	floor := l.list.floor(w)
 	w.gapsGivenUp(gaps.complete(span{0, floor - 1}, gapUnreadable, gapPageLimit, gapEqualRows, gapSweep))
 }
 
-// watchSweep opens a gap when a sweep is not finished two intervals after it
-// was due.
+// watchSweep opens a gap when a sweep is not finished within two intervals,
+// though calls go well.
 func (l *lists) watchSweep(w *workspace) {
 	now, interval := l.now().Unix(), int64(l.cfg.SweepInterval.Seconds())
-	if interval == 0 || w.state.Swept == 0 || now-w.state.Swept < (overdue+1)*interval || w.state.Gaps.has(gapSweep) {
+	since := w.wellSince(now, l.callErr != nil || w.poll != nil && w.poll.err != nil)
+	if interval == 0 || w.state.Swept == 0 || w.state.Gaps.has(gapSweep) {
 		return
 	}
-	if late := (span{l.list.floor(w), now}); late.valid() {
+	begun := w.state.Swept + interval
+	if w.sweep != nil {
+		begun = w.sweep.began
+	}
+	if late := (span{l.list.floor(w), now}); now-max(begun, since) >= overdue*interval && late.valid() {
 		w.gapsOpened(w.state.Gaps.open(late, gapSweep, now))
 	}
 }

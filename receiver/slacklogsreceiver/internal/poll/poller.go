@@ -116,8 +116,6 @@ type Poller struct {
 	// What is wrong now, each by its own cause, and what was last reported.
 	callErr, saveErr, refusedErr error
 	reported                     string
-	// authFailing is set from when a token is refused until calls go well again.
-	authFailing bool
 }
 
 func newPoller(set Settings, kind string, requestsPerMinute float64) *Poller {
@@ -311,12 +309,10 @@ func (p *Poller) report() {
 	if !needsInstall(refusal) {
 		refusal = trouble
 	}
-	switch {
-	case !p.authFailing && needsInstall(refusal):
-		p.authFailing = true
+	switch told := p.set.Health.toldOf(p.whole, eventAuthFailing); {
+	case !told && needsInstall(refusal):
 		p.whole.happened(event{name: eventAuthFailing, problem: refusal.Error()})
-	case p.authFailing && p.callErr == nil && trouble == nil && p.identified:
-		p.authFailing = false
+	case told && p.callErr == nil && trouble == nil && p.identified && p.allPolled():
 		p.whole.happened(event{name: eventRecovered, from: eventAuthFailing})
 	}
 	kind := problem(worst)
