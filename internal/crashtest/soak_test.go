@@ -367,7 +367,7 @@ func (s *soak) choose(call slacktest.Call) slacktest.Fault {
 	case slacktest.FaultRateLimitMissing, slacktest.FaultRateLimitNonsense:
 		return slacktest.FaultNone // a minute each
 	case slacktest.FaultRateLimit, slacktest.FaultRateLimitDate:
-		// Each log type asks auth.test by itself, and knows only what it was told itself.
+		// All log types ask auth.test at once, so that some are under way when one is told to wait.
 		if !patient || call.Path == slacktest.PathAuthTest {
 			return slacktest.FaultNone
 		}

@@ -103,7 +103,7 @@ func (i Identity) Org() string {
 
 // AuthTest asks auth.test whose token it is.
 func (c *Client) AuthTest(ctx context.Context) (Identity, error) {
-	const method = "auth.test"
+	const method = MethodAuthTest
 	ans, err := c.call(ctx, method, http.MethodPost, c.set.Endpoint+"/auth.test", nil)
 	if err != nil {
 		return Identity{}, err
@@ -469,6 +469,9 @@ func (c *Client) keepTime(ans *answer) {
 // Unsure reports whether Slack's clock is not known because its one answer so
 // far is far from the local clock.
 func (c *Client) Unsure() bool { return c.slackDate.IsZero() && !c.doubtDate.IsZero() }
+
+// Undated reports whether no answer has told the time yet.
+func (c *Client) Undated() bool { return c.slackDate.IsZero() && c.doubtDate.IsZero() }
 
 // tolerance is how far a date may be from what is expected. The local clock,
 // which the first date is held against, may be wrong by more.

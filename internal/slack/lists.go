@@ -81,7 +81,7 @@ func (c *Client) Teams(ctx context.Context, cursor string) (teams []Team, next s
 	if cursor != "" {
 		values.Set("cursor", cursor)
 	}
-	page, err := c.webList(ctx, "auth.teams.list", "teams", values, cursor)
+	page, err := c.webList(ctx, MethodTeams, "teams", values, cursor)
 	if err != nil {
 		return nil, "", err
 	}

@@ -247,6 +247,7 @@ func (r *logsReceiver) pollerSettings(t *term, logType string) (poll.Settings, e
 		Logger:              r.set.Logger,
 		ResourceAttributes:  r.cfg.ResourceAttributes,
 		Scope:               scope,
+		Pauses:              &t.pauses,
 		Health:              t.health,
 		Status:              func(err error) { r.reportStatus(t, logType, err) },
 		RandomizationFactor: 0.2,

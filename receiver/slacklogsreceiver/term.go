@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.uber.org/zap"
 
+	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/poll"
 )
@@ -53,6 +54,7 @@ type term struct {
 	store   *checkpoint.Store
 	pollers []*poll.Poller
 	health  *poll.Health // nil = no health records
+	pauses  slack.Pauses
 	cancel  context.CancelFunc
 	// over is set once the term ends: what a late consumer or storage brings is
 	// no status any more, and no gauge.

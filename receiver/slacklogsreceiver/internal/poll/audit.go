@@ -148,6 +148,7 @@ func (a *audit) load(ctx context.Context) error {
 		logKeptStart(a.set.Logger, a.state.Start)
 	}
 	a.budget.Pause(time.Unix(a.state.NotBefore, 0), now)
+	a.set.Pauses.Note(slack.MethodAuthTest, time.Unix(a.state.AuthNotBefore, 0), now)
 	return nil
 }
 
@@ -156,7 +157,7 @@ func (a *audit) save(ctx context.Context) error {
 	return a.set.Store.Save(ctx, auditKey, &a.state, a.ids)
 }
 
-func (a *audit) paused(until time.Time) { a.state.NotBefore = until.Unix() + 1 }
+func (a *audit) paused(method string, until time.Time) { a.state.pause(method, until) }
 
 // identified ties the state to the organisation, and sets the start by Slack's
 // clock: a local clock that is wrong must not lose the first entries.

@@ -340,7 +340,7 @@ func (w *world) settingsOf(a actor, store *checkpoint.Store) Settings {
 			HTTP: &http.Client{Transport: a}, Token: w.token, Endpoint: "https://slack.example/api",
 			AuditEndpoint: "https://slack.example/audit/v1", UserAgent: "slacklogsreceiver/test", Clock: a,
 		},
-		Clock: a, Store: store, Next: next, ObsReport: obs, Format: "slacklogs", Retry: w.retry,
+		Clock: a, Store: store, Pauses: &slack.Pauses{}, Next: next, ObsReport: obs, Format: "slacklogs", Retry: w.retry,
 		Telemetry: builder, Logger: w.logger, ResourceAttributes: metadata.DefaultResourceAttributesConfig(),
 		Scope: pcommon.NewInstrumentationScope(), Status: func(err error) { w.status = append(w.status, err) },
 	}

@@ -109,9 +109,10 @@ type listsState struct {
 	Setting  string `json:"setting"`
 	// Teams are the workspaces that have a document of their own.
 	Teams []string `json:"teams"`
-	// NotBefore and TeamsNotBefore are Slack's Retry-After, by the local clock.
-	NotBefore      int64 `json:"not_before,omitempty"`
+	// TeamsNotBefore is Slack's Retry-After for auth.teams.list, by the local
+	// clock.
 	TeamsNotBefore int64 `json:"teams_not_before,omitempty"`
+	pauses
 }
 
 // workspace is a list that is read.
@@ -251,10 +252,8 @@ func (l *lists) load(ctx context.Context) error {
 		logKeptStart(l.set.Logger, l.state.Start)
 	}
 	l.budget.Pause(time.Unix(l.state.NotBefore, 0), now)
-	l.teams.retryAt = time.Unix(l.state.TeamsNotBefore, 0)
-	if limit := now.Add(time.Hour); l.teams.retryAt.After(limit) {
-		l.teams.retryAt = limit // as with Budget.Pause
-	}
+	l.set.Pauses.Note(slack.MethodAuthTest, time.Unix(l.state.AuthNotBefore, 0), now)
+	l.set.Pauses.Note(slack.MethodTeams, time.Unix(l.state.TeamsNotBefore, 0), now)
 	return nil
 }
 
@@ -319,7 +318,10 @@ func (l *lists) saveWorkspace(ctx context.Context, w *workspace) error {
 	return nil
 }
 
-func (l *lists) paused(until time.Time) { l.state.NotBefore, l.changed = until.Unix()+1, true }
+func (l *lists) paused(method string, until time.Time) {
+	l.state.pause(method, until)
+	l.changed = true
+}
 
 // identified ties the state to the organisation, sets the start by Slack's
 // clock, and finds the workspaces.
@@ -404,7 +406,7 @@ func (l *lists) readTeams(ctx context.Context) error {
 	teams, next, err := l.client.Teams(ctx, t.cursor)
 	stuck := err == nil && next != "" && (slices.Contains(t.cursors, next) || len(t.cursors) >= maxTeamsPages)
 	if stuck {
-		err = slack.StuckCursor("auth.teams.list")
+		err = slack.StuckCursor(slack.MethodTeams)
 	}
 	if err != nil {
 		var failed *slack.Error
@@ -414,6 +416,7 @@ func (l *lists) readTeams(ctx context.Context) error {
 		pause := walkPause(t.failures)
 		if failed.RetryAfter > 0 {
 			pause = failed.RetryAfter
+			l.set.Pauses.Note(slack.MethodTeams, local.Add(pause), local)
 			l.state.TeamsNotBefore, l.changed = local.Add(pause).Unix()+1, true
 			l.saveState(ctx)
 		}
@@ -487,6 +490,9 @@ func (l *lists) next() (func(ctx context.Context) error, time.Duration) {
 	local := l.set.Clock.Now()
 	every := len(l.cfg.TeamIDs) > 0 && l.cfg.TeamIDs[0] == EveryTeam
 	teamsDue := l.teams.due()
+	if pause := l.set.Pauses.Left(slack.MethodTeams, local); local.Add(pause).After(teamsDue) {
+		teamsDue = local.Add(pause)
+	}
 	if every && !teamsDue.After(local) {
 		return l.readTeams, 0
 	}

@@ -37,6 +37,8 @@ const (
 	firstPause   = time.Second
 	// identityAge is how long it is taken for granted whose token it is.
 	identityAge = time.Hour
+	// enoughUndated answers without a Date show that there is none.
+	enoughUndated = 3
 )
 
 // Settings of a Poller.
@@ -56,6 +58,8 @@ type Settings struct {
 	Logger             *zap.Logger
 	ResourceAttributes metadata.ResourceAttributesConfig
 	Scope              pcommon.InstrumentationScope
+	// Pauses are shared by the log types of a token; nil = its own.
+	Pauses *slack.Pauses
 	// Health sends the collector's own records; nil = none.
 	Health *Health
 	// Status is told when the log type begins to fail, and nil when it is well.
@@ -72,8 +76,9 @@ type logType interface {
 	next() (read func(ctx context.Context) error, wait time.Duration)
 	// identified tells whose token it is, before anything is asked.
 	identified(id slack.Identity) error
-	// paused notes Slack's Retry-After, so that it outlives a restart.
-	paused(until time.Time)
+	// paused notes Slack's Retry-After for a method, so that it outlives a
+	// restart.
+	paused(method string, until time.Time)
 	// trouble is why a part of the log type does not go on, if it does not.
 	trouble() error
 	// save writes the state.
@@ -107,6 +112,8 @@ type Poller struct {
 	org          slack.Identity
 	problem      string
 	identifiedAt time.Time
+	// undated counts the answers that did not tell Slack's time.
+	undated int
 
 	failures int
 	retryAt  time.Time
@@ -129,6 +136,9 @@ func newPoller(set Settings, kind string, requestsPerMinute float64) *Poller {
 		},
 	}
 	p.pause.Reset()
+	if p.set.Pauses == nil {
+		p.set.Pauses = &slack.Pauses{}
+	}
 	p.batch.scope = set.Scope
 	p.set.Logger = set.Logger.With(zap.String("log_type", kind))
 	p.whole = p.newSource("")
@@ -168,6 +178,10 @@ func (p *Poller) step(ctx context.Context) (wait time.Duration, throttled bool) 
 	if wait := p.budget.Paused(now); wait > 0 {
 		return wait, true
 	}
+	authPause := p.set.Pauses.Left(slack.MethodAuthTest, now)
+	if !p.identified && authPause > 0 {
+		return authPause, true
+	}
 	if !p.identified {
 		// A token that auth.test takes may still be refused by the logs, so only
 		// a failure counts here.
@@ -176,7 +190,7 @@ func (p *Poller) step(ctx context.Context) (wait time.Duration, throttled bool) 
 		}
 		return 0, false
 	}
-	if now.Sub(p.identifiedAt) >= identityAge {
+	if now.Sub(p.identifiedAt) >= identityAge && authPause == 0 {
 		p.confirm(ctx)
 		return 0, false
 	}
@@ -204,6 +218,14 @@ func (p *Poller) identify(ctx context.Context) error {
 		// whether the first was right.
 		return nil
 	}
+	if p.client.Undated() {
+		if p.undated++; p.undated < enoughUndated {
+			return nil
+		}
+		if p.undated == enoughUndated {
+			p.set.Logger.Warn("Slack's answers come without a Date header; the local clock is trusted, so it has to be right; a proxy may take the header out")
+		}
+	}
 	if err := p.logType.identified(id); err != nil {
 		return err
 	}
@@ -225,8 +247,7 @@ func (p *Poller) confirm(ctx context.Context) {
 	p.identifiedAt = p.set.Clock.Now()
 	var failed *slack.Error
 	if errors.As(err, &failed) && failed.RetryAfter > 0 {
-		// That Slack wants to be left alone counts in any case.
-		p.finish(ctx, err)
+		p.hold(ctx, failed)
 	}
 	if err == nil && (id.Org() != p.identity.Org() || id.TeamID != p.identity.TeamID) {
 		p.identified = false
@@ -242,18 +263,8 @@ func (p *Poller) finish(ctx context.Context, err error) {
 		p.failures, p.callErr = 0, nil
 		p.pause.Reset()
 	case errors.As(err, &failed) && failed.RetryAfter > 0:
-		// Also when the receiver stops: the next start has to know.
 		p.failures++
-		until := p.set.Clock.Now().Add(failed.RetryAfter)
-		if failed.Class != slack.Throttled {
-			p.budget.Pause(until, p.set.Clock.Now())
-		} else if p.budget.Refused(until, p.set.Clock.Now()) && p.set.Clock.Now().Sub(p.crowded) > time.Hour {
-			p.crowded = p.set.Clock.Now()
-			p.set.Logger.Info("Slack's limit is used up, by others too; fewer calls are made for some minutes",
-				zap.Float64("requests_per_minute", p.budget.PerMinute()))
-		}
-		p.logType.paused(until)
-		p.saveState(ctx)
+		p.hold(ctx, failed)
 		// Others use the organisation's limit too: a 429 now and then is no fault.
 		if failed.Class != slack.Throttled || p.failures >= 3 {
 			p.callErr = err
@@ -270,6 +281,27 @@ func (p *Poller) finish(ctx context.Context, err error) {
 		}
 	}
 	p.tell()
+}
+
+// hold keeps Slack's Retry-After, also when the receiver stops: the next start
+// has to know.
+func (p *Poller) hold(ctx context.Context, failed *slack.Error) {
+	now := p.set.Clock.Now()
+	until := now.Add(failed.RetryAfter)
+	switch {
+	case failed.Method == slack.MethodAuthTest:
+		p.set.Pauses.Note(failed.Method, until, now)
+	case failed.Class != slack.Throttled:
+		p.budget.Pause(until, now)
+	default:
+		if news := p.budget.Refused(until, now); news && now.Sub(p.crowded) > time.Hour {
+			p.crowded = now
+			p.set.Logger.Info("Slack's limit is used up, by others too; fewer calls are made for some minutes",
+				zap.Float64("requests_per_minute", p.budget.PerMinute()))
+		}
+	}
+	p.logType.paused(failed.Method, until)
+	p.saveState(ctx)
 }
 
 // tell brings status, log and gauges up to date.

@@ -75,3 +75,48 @@ func TestRetryAfterOfConfirm(t *testing.T) {
 	require.False(t, w.run(time.Minute))
 	require.Empty(t, w.slack.Violations())
 }
+
+// What Slack says of auth.test holds for all log types of the token.
+func TestRetryAfterIsShared(t *testing.T) {
+	t.Parallel()
+	w := newListWorld(t, "access", slacktest.Options{RetryAfter: 40 * time.Second})
+	set := w.settings()
+	audit, err := NewAudit(context.Background(), set, w.world.cfg)
+	require.NoError(t, err)
+	access, err := NewAccess(context.Background(), set, w.cfg)
+	require.NoError(t, err)
+	w.slack.SetFault(slacktest.Only(slacktest.EveryNth(1, slacktest.FaultRateLimit), slacktest.PathAuthTest))
+	audit.step(context.Background())
+	w.slack.SetFault(nil)
+	wait, throttled := access.step(context.Background())
+	require.True(t, throttled)
+	require.InDelta(t, 40, wait.Seconds(), 1)
+
+	// A restart knows it too.
+	access, err = NewAccess(context.Background(), w.settings(), w.cfg)
+	require.NoError(t, err)
+	set = w.settings()
+	_, err = NewAudit(context.Background(), set, w.world.cfg)
+	require.NoError(t, err)
+	access.set.Pauses = set.Pauses
+	wait, _ = access.step(context.Background())
+	require.InDelta(t, 40, wait.Seconds(), 2)
+	w.pass(wait)
+	wait, _ = access.step(context.Background())
+	require.Zero(t, wait)
+	require.Empty(t, w.slack.Violations())
+}
+
+// A proxy may take Slack's Date header out: then the local clock has to do, but
+// not because of one answer.
+func TestNoDateAtAll(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, slacktest.Options{OmitDate: true})
+	w.fill("e", 50, noon.Add(-time.Hour), noon)
+	require.NoError(t, w.start())
+	w.run(10 * time.Minute)
+	w.requireAll("e", 50)
+	require.Len(t, w.slack.Calls()[:enoughUndated], enoughUndated)
+	require.Equal(t, slacktest.PathAuthTest, w.slack.Calls()[enoughUndated-1].Path)
+	require.Equal(t, 1, w.logs.FilterMessageSnippet("without a Date header").Len())
+}

@@ -6,7 +6,9 @@ package poll // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklog
 import (
 	"cmp"
 	"slices"
+	"time"
 
+	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
 )
 
@@ -48,11 +50,26 @@ type auditState struct {
 	// Own is up to which second the buckets reach that walks left behind.
 	Own map[int64]int64 `json:"own_ids,omitempty"`
 	// Newest is the date of the newest entry delivered.
-	Newest int64 `json:"newest,omitempty"`
-	// NotBefore is Slack's Retry-After, by the local clock.
-	NotBefore int64  `json:"not_before,omitempty"`
-	Gaps      ledger `json:"gaps,omitempty"`
+	Newest int64  `json:"newest,omitempty"`
+	Gaps   ledger `json:"gaps,omitempty"`
+	pauses
 	accepted
+}
+
+// pauses are Slack's Retry-After, by the local clock: of the log type, and of
+// auth.test, which others ask as well.
+type pauses struct {
+	NotBefore     int64 `json:"not_before,omitempty"`
+	AuthNotBefore int64 `json:"auth_not_before,omitempty"`
+}
+
+func (p *pauses) pause(method string, until time.Time) {
+	// A part of a second more is none too early.
+	if second := until.Unix() + 1; method == slack.MethodAuthTest {
+		p.AuthNotBefore = second
+	} else {
+		p.NotBefore = second
+	}
 }
 
 // accepted counts the records that the pipeline took, or refused for good,
@@ -78,7 +95,7 @@ func (s *auditState) begin(start int64) {
 // valid reports whether the parts fit together. A document that does not must
 // not be used, or entries could be skipped.
 func (s *auditState) valid() bool {
-	for _, t := range []int64{s.Start, s.High, s.Whole, s.Watermark, s.LastSweep, s.IDsSince, s.Newest, s.NotBefore, s.Width} {
+	for _, t := range []int64{s.Start, s.High, s.Whole, s.Watermark, s.LastSweep, s.IDsSince, s.Newest, s.NotBefore, s.AuthNotBefore, s.Width} {
 		if t < 0 || t > maxSecond {
 			return false
 		}
