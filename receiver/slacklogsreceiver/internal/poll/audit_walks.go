@@ -164,11 +164,9 @@ func (a *audit) watchSweep(now int64) {
 	if a.state.LastSweep == 0 || a.state.Gaps.has(gapSweep) {
 		return
 	}
-	begun, late := a.state.LastSweep, span{}
+	begun, late := a.state.LastSweep+interval, span{a.sweepFrom(), a.state.High}
 	if w := a.state.Sweep; w != nil {
-		late = w.left()
-	} else {
-		begun, late = begun+interval, span{a.sweepFrom(), a.state.High}
+		begun, late = a.state.LastSweep, w.left()
 	}
 	if now-max(begun, since) >= overdue*interval && late.valid() {
 		a.from.gapsOpened(a.state.Gaps.open(late, gapSweep, now))

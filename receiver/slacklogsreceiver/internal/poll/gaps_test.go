@@ -44,8 +44,10 @@ func TestLedger(t *testing.T) {
 		{name: "read from its middle", is: at(span{10, 19}), reads: span{15, 25}, want: at(span{10, 14}), seconds: 5},
 		{name: "read in its middle", is: at(span{10, 19}), reads: span{12, 13}, want: at(span{10, 11}, span{14, 19}), seconds: 8},
 		{name: "read elsewhere", is: at(span{10, 19}), reads: span{20, 30}, want: at(span{10, 19}), seconds: 10},
-		{name: "covered by two reasons", is: ledger{{span{10, 19}, gapSweep, 7}}, opens: span{15, 24},
-			want: ledger{{span{10, 19}, gapSweep, 7}, {span{15, 24}, gapUnreadable, 7}}, news: 1, seconds: 15},
+		{
+			name: "covered by two reasons", is: ledger{{span{10, 19}, gapSweep, 7}}, opens: span{15, 24},
+			want: ledger{{span{10, 19}, gapSweep, 7}, {span{15, 24}, gapUnreadable, 7}}, news: 1, seconds: 15,
+		},
 		{name: "of another reason", is: ledger{{span{10, 19}, gapSweep, 7}}, reads: span{5, 25}, want: ledger{{span{10, 19}, gapSweep, 7}}, seconds: 10},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

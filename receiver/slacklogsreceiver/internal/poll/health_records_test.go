@@ -35,8 +35,9 @@ type watched struct {
 	last plog.LogRecord
 }
 
-func newWatched(t *testing.T, opt slacktest.Options) *watched {
-	w := &watched{world: newWorld(t, opt), said: map[string][]map[string]any{}, uids: map[string]int{}}
+func newWatched(t *testing.T) *watched {
+	t.Helper()
+	w := &watched{world: newWorld(t, slacktest.Options{}), said: map[string][]map[string]any{}, uids: map[string]int{}}
 	w.onRecords = func(logs plog.Logs) {
 		lrs := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords()
 		for _, lr := range lrs.All() {
@@ -85,7 +86,7 @@ func (w *watched) count(name string) int { return len(w.said[name]) }
 
 func TestHeartbeats(t *testing.T) {
 	t.Parallel()
-	w := newWatched(t, slacktest.Options{})
+	w := newWatched(t)
 	w.fill("e", 1200, noon.Add(-10*time.Hour), noon.Add(2*time.Hour))
 	w.start()
 	w.run(35 * time.Minute)
@@ -139,7 +140,7 @@ func TestHeartbeats(t *testing.T) {
 
 func TestHealthRecordsTellOfEvents(t *testing.T) {
 	t.Parallel()
-	w := newWatched(t, slacktest.Options{})
+	w := newWatched(t)
 	w.cfg.SweepInterval, w.cfg.StaleAfter = time.Hour, 2*time.Hour
 	w.fill("e", 600, noon.Add(-10*time.Hour), noon.Add(time.Hour))
 	bad := noon.Add(-5 * time.Hour).Unix()
@@ -191,7 +192,7 @@ func TestHealthRecordsTellOfEvents(t *testing.T) {
 // come again. A backlog of heartbeats makes no sense.
 func TestHealthRecordsWaitForThePipeline(t *testing.T) {
 	t.Parallel()
-	w := newWatched(t, slacktest.Options{})
+	w := newWatched(t)
 	w.retry.Enabled = false
 	w.fill("e", 100, noon.Add(-time.Hour), noon)
 	w.start()
@@ -228,7 +229,7 @@ func TestHealthRecordsWaitForThePipeline(t *testing.T) {
 // More happens than can wait: the oldest make room.
 func TestHealthRecordsThatWaitAreBounded(t *testing.T) {
 	t.Parallel()
-	w := newWatched(t, slacktest.Options{})
+	w := newWatched(t)
 	w.start()
 	w.run(time.Minute)
 	for i := range maxEvents + 10 {
@@ -246,7 +247,7 @@ func TestHealthBody(t *testing.T) {
 	for body, want := range map[record.Body]pcommon.ValueType{
 		record.BodyRaw: pcommon.ValueTypeStr, record.BodyNone: pcommon.ValueTypeStr, record.BodyMap: pcommon.ValueTypeMap,
 	} {
-		w := newWatched(t, slacktest.Options{})
+		w := newWatched(t)
 		w.body, w.cfg.StaleAfter = body, 0
 		w.start()
 		w.run(time.Minute)
@@ -288,7 +289,7 @@ func TestHeartbeatOfWorkspaces(t *testing.T) {
 	w.poller, err = NewAccess(context.Background(), set, w.cfg)
 	require.NoError(t, err)
 	w.lists = w.poller.logType.(*lists)
-	w.world.run(5 * time.Minute)
+	w.run(5 * time.Minute)
 	w.stop = nil
 	health.step(context.Background())
 	require.Len(t, beats, 1)
@@ -307,7 +308,7 @@ func TestHeartbeatOfWorkspaces(t *testing.T) {
 // before is not told again.
 func TestHealthRecordsOverARestart(t *testing.T) {
 	t.Parallel()
-	w := newWatched(t, slacktest.Options{})
+	w := newWatched(t)
 	w.cfg.StaleAfter = time.Hour
 	w.fill("e", 10, noon.Add(-time.Hour), noon)
 	w.start()

@@ -114,18 +114,18 @@ func (g *integration) take(w *workspace, r *reading, text []byte) {
 // enough also sees to it that seconds which an edge split were seen whole.
 func (g *integration) enough(w *workspace, r *reading, ended bool) bool {
 	t := &r.twins
-	if t.ask && !t.shown(r) {
-		if t.tries < maxTwinTries {
-			return false
-		}
-		g.twinsGap(w, r, gapEqualRows)
-	} else if t.ask {
-		w.gapsClosed(w.state.Gaps.complete(span{t.second, t.second}, gapEqualRows))
-	} else {
+	switch {
+	case !t.ask:
 		r.over = ended || r.order.olderLast >= manyOlder
 		if r.over {
 			t.end(r.start + r.rows)
 		}
+	case t.shown(r):
+		w.gapsClosed(w.state.Gaps.complete(span{t.second, t.second}, gapEqualRows))
+	case t.tries < maxTwinTries:
+		return false
+	default:
+		g.twinsGap(w, r, gapEqualRows)
 	}
 	t.suspect(func(s suspect) bool {
 		if s.date < r.bound {
