@@ -70,7 +70,7 @@ func (b *backend) tell(rec plog.LogRecord, uid string, from coming) {
 	switch about := text(rec.Attributes(), "slack.log.about"); {
 	case err != nil, rec.EventName() != "slack.collection."+h.Event, rec.SeverityNumber() != severity,
 		text(rec.Attributes(), "slack.log.event") != h.Event, about != h.LogType, rec.Attributes().Len() != 4,
-		h.Receiver != "slacklogs", !rec.Timestamp().AsTime().Equal(h.Time):
+		h.Receiver != "slacklogs", !rec.Timestamp().AsTime().Truncate(time.Millisecond).Equal(h.Time):
 		b.mixed = append(b.mixed, fmt.Sprintf("%s about %s is %s (%v)", rec.EventName(), about, h.text, err))
 	}
 	b.told = append(b.told, h)
@@ -215,8 +215,8 @@ func requireHeartbeatsAddUp(t *testing.T, beats []healthRecord, lost healthRecor
 		if !h.Since.IsZero() {
 			at := -1
 			for j := range i {
-				if beats[j].Time.Truncate(time.Second).Equal(h.Since) {
-					at = j // the later one, if two are of one second
+				if beats[j].Time.Equal(h.Since) {
+					at = j
 				}
 			}
 			require.NotEqual(t, -1, at, "no heartbeat of the time that this one names: %s", h.text)

@@ -92,7 +92,7 @@ type Health struct {
 // healthState is the saved document of the health records.
 type healthState struct {
 	Version int `json:"version"`
-	// At is the time of the last heartbeat by the local clock, and Reported what
+	// At is the time of the last heartbeat by the local clock, in ms, and Reported what
 	// it said to have been delivered since the state began, by log type and
 	// workspace.
 	At       int64            `json:"at"`
@@ -196,7 +196,7 @@ func (h *Health) happened(s *source, e event) {
 	}
 	p, now := s.poller, h.set.Clock.Now()
 	body := healthBody{
-		Event: e.name, Receiver: h.set.ID.String(), LogType: p.kind, Time: stamp(now),
+		Event: e.name, Receiver: h.set.ID.String(), LogType: p.kind, Time: moment(now),
 		TeamID: s.team, Outcome: e.outcome, From: e.from, Problem: e.problem,
 	}
 	if e.gap != nil {
@@ -319,14 +319,14 @@ func (h *Health) step(ctx context.Context) time.Duration {
 func (h *Health) beat(ctx context.Context, now time.Time) bool {
 	since := ""
 	if h.state.At > 0 {
-		since = stamp(time.Unix(h.state.At, 0))
+		since = moment(time.UnixMilli(h.state.At))
 	}
 	reported := map[string]int64{}
 	var records []healthRecord
 	for _, p := range h.pollers {
 		all, parts, org, problem := p.health(h.state.Reported, reported)
 		body := healthBody{
-			Event: eventHeartbeat, Receiver: h.set.ID.String(), LogType: p.kind, Time: stamp(now), Since: since,
+			Event: eventHeartbeat, Receiver: h.set.ID.String(), LogType: p.kind, Time: moment(now), Since: since,
 			Problem: problem, sourceReport: &all, Workspaces: parts,
 		}
 		text, err := json.Marshal(body)
@@ -348,7 +348,7 @@ func (h *Health) beat(ctx context.Context, now time.Time) bool {
 			reported[key] = n
 		}
 	}
-	h.state.At, h.state.Reported = now.Unix(), reported
+	h.state.At, h.state.Reported = now.UnixMilli(), reported
 	h.save(ctx)
 	return true
 }
@@ -524,5 +524,8 @@ func (g gap) report(team string) gapReport {
 
 // tenth rounds seconds to tenths.
 func tenth(seconds float64) float64 { return math.Round(seconds*10) / 10 }
+
+// moment is when a record was made, to the millisecond.
+func moment(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
