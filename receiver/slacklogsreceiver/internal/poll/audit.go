@@ -165,7 +165,7 @@ func (a *audit) identified(id slack.Identity) error {
 	if err := sameOrg(a.state.Org, id.Org()); err != nil {
 		return err
 	}
-	a.state.Org, a.from.identity = id.Org(), id
+	a.state.Org = id.Org()
 	if !a.state.Anchored {
 		a.state.begin(bySlack(a.state.Start, a.set.Clock.Now(), a.now()))
 		a.state.Anchored = true

@@ -28,16 +28,17 @@ const futureDate = 5 * time.Minute
 // poller writes the figures; the metric reader asks at any time, also while a
 // consumer blocks the poller.
 type source struct {
-	clock    clock.Clock
-	attrs    metric.MeasurementOption
-	logger   *zap.Logger
-	poller   *Poller
-	team     string
-	identity slack.Identity
+	clock  clock.Clock
+	attrs  metric.MeasurementOption
+	logger *zap.Logger
+	poller *Poller
+	team   string
 	// well is since when polls succeed, by Slack's clock; see wellSince.
 	well int64
 
-	mu       sync.Mutex
+	mu sync.Mutex
+	// identity is what Slack calls it.
+	identity slack.Identity
 	lastPage time.Time
 	offset   time.Duration
 	standing standing
@@ -107,6 +108,19 @@ func (p *Poller) observe(ctx context.Context, method, errorType string, took tim
 		attrs = append(attrs, attribute.String("error_type", errorType))
 	}
 	p.set.Telemetry.SlacklogsRequestDuration.Record(ctx, took.Seconds(), p.from.attrs, metric.WithAttributes(attrs...))
+}
+
+// name notes what Slack calls the source, and named tells.
+func (s *source) name(id slack.Identity) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.identity = id
+}
+
+func (s *source) named() slack.Identity {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.identity
 }
 
 // page notes a page that was read, delivered and saved.

@@ -4,6 +4,7 @@
 package poll // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/poll"
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -47,6 +48,8 @@ const (
 	// maxEvents is how many records wait for the pipeline at most; the next
 	// heartbeat tells the state in any case.
 	maxEvents = 1000
+	// maxTold is how many gaps, and how many workspaces, a heartbeat names.
+	maxTold = 1000
 )
 
 // event is something that a backend has to know.
@@ -77,16 +80,28 @@ type Health struct {
 	pollers []*Poller
 	state   healthState
 
-	// began is when it began to run, beaten whether a heartbeat was sent since.
-	began    time.Time
-	beaten   bool
+	// nextBeat is when the next heartbeat is due, beaten set once there was one,
+	// and beat the one that waits.
 	nextBeat time.Time
+	beaten   bool
+	beat     *heartbeat
 
-	mu     sync.Mutex
-	events []healthRecord
-	wake   context.CancelFunc
+	mu sync.Mutex
+	// waiting are the records that the pipeline has not accepted yet, and made
+	// how many there were so far. dropping is set while they are too many.
+	waiting  []healthRecord
+	made     int
+	dropping bool
+	wake     context.CancelFunc
 	// told becomes the state's with the next save.
 	told map[string]bool
+}
+
+// heartbeat is what becomes the state once its records were accepted.
+type heartbeat struct {
+	at       time.Time
+	reported map[string]int64
+	last     int // the number of its last record
 }
 
 // healthState is the saved document of the health records.
@@ -104,6 +119,7 @@ type healthState struct {
 
 // healthRecord waits for the pipeline.
 type healthRecord struct {
+	number   int
 	at       time.Time
 	resource pcommon.Resource
 	name     string
@@ -126,9 +142,11 @@ type healthBody struct {
 	From    string     `json:"recovered_from,omitempty"`
 	Problem string     `json:"problem,omitempty"`
 
-	// Since is the time of the heartbeat before.
+	// Since and what follows are a heartbeat's. Since is the time of the one
+	// before.
 	Since string `json:"since,omitempty"`
 	*sourceReport
+	Gaps       *[]gapReport   `json:"gaps,omitempty"`
 	Workspaces []sourceReport `json:"workspaces,omitempty"`
 }
 
@@ -145,12 +163,13 @@ type sourceReport struct {
 	Stale          bool     `json:"stale"`
 	// EntriesDelivered is since the heartbeat before; the totals are since the
 	// state began.
-	EntriesDelivered      int64       `json:"entries_delivered"`
-	EntriesDeliveredTotal int64       `json:"entries_delivered_total"`
-	EntriesDroppedTotal   int64       `json:"entries_dropped_total"`
-	Gaps                  []gapReport `json:"gaps"`
+	EntriesDelivered      int64 `json:"entries_delivered"`
+	EntriesDeliveredTotal int64 `json:"entries_delivered_total"`
+	EntriesDroppedTotal   int64 `json:"entries_dropped_total"`
+	GapsTotal             int   `json:"gaps_total"`
 
 	watermark int64
+	gaps      []gapReport
 }
 
 type gapReport struct {
@@ -178,6 +197,9 @@ func NewHealth(ctx context.Context, set Settings, cfg HealthSettings) (*Health, 
 	if !found {
 		h.state = healthState{Version: checkpoint.Version, Reported: map[string]int64{}}
 	}
+	if h.state.Reported == nil {
+		return nil, set.Store.Invalid(healthKey, "lacks a part")
+	}
 	h.told = maps.Clone(h.state.Told)
 	return h, nil
 }
@@ -203,12 +225,9 @@ func (h *Health) happened(s *source, e event) {
 		g := e.gap.report("")
 		body.Gap = &g
 	}
-	id := s.identity
-	if s == p.whole {
-		id = p.identity
-	}
 	h.note(s, e)
-	h.put(now, id, p.kind, body)
+	h.put(now, s.named(), body)
+	h.rouse()
 }
 
 // toldOf reports whether a record told of the trouble and none has taken it
@@ -238,21 +257,28 @@ func (h *Health) note(s *source, e event) {
 }
 
 // put adds a record to those that wait.
-func (h *Health) put(at time.Time, id slack.Identity, logType string, body healthBody) {
+func (h *Health) put(at time.Time, id slack.Identity, body healthBody) {
 	text, err := json.Marshal(body)
 	if err != nil {
 		h.set.Logger.Error("A health record can't be made", zap.Error(err))
 		return
 	}
 	h.mu.Lock()
-	if len(h.events) >= maxEvents {
-		h.events = slices.Delete(h.events, 0, 1)
+	defer h.mu.Unlock()
+	if len(h.waiting) >= maxEvents {
+		// Never a heartbeat: what it counts would not be told.
+		if oldest := slices.IndexFunc(h.waiting, func(r healthRecord) bool { return r.name != eventHeartbeat }); oldest >= 0 {
+			h.waiting = slices.Delete(h.waiting, oldest, oldest+1)
+		}
+		if !h.dropping {
+			h.dropping = true
+			h.set.Logger.Warn("The pipeline refuses health records for too long; the oldest are dropped, the heartbeats go on telling the state")
+		}
 	}
-	h.events = append(h.events, healthRecord{
-		at: at, resource: resource(id, h.set.ResourceAttributes), name: body.Event, logType: logType, body: text,
+	h.made++
+	h.waiting = append(h.waiting, healthRecord{
+		number: h.made, at: at, resource: resource(id, h.set.ResourceAttributes), name: body.Event, logType: body.LogType, body: text,
 	})
-	h.mu.Unlock()
-	h.rouse()
 }
 
 // rouse ends the sleep, as there may be something to send.
@@ -285,72 +311,76 @@ func (h *Health) Run(ctx context.Context) {
 // step sends what waits, and says how long there is nothing to send.
 func (h *Health) step(ctx context.Context) time.Duration {
 	now := h.set.Clock.Now()
-	if h.began.IsZero() {
-		h.began, h.nextBeat = now, now.Add(h.cfg.HeartbeatInterval)
+	if h.nextBeat.IsZero() {
+		h.nextBeat = now.Add(h.cfg.HeartbeatInterval)
 	}
 	// The first one says something once each source was read.
 	unread := func(p *Poller) bool { return !p.allPolled() }
-	if !now.Before(h.nextBeat) || !h.beaten && !slices.ContainsFunc(h.pollers, unread) {
-		if !h.beat(ctx, now) {
-			return refusedPause
-		}
+	if h.beat == nil && (!now.Before(h.nextBeat) || !h.beaten && !slices.ContainsFunc(h.pollers, unread)) {
+		h.makeBeat(now)
 	}
 	for {
-		h.mu.Lock()
-		waiting := slices.Clone(h.events[:min(len(h.events), maxBatch)])
-		h.mu.Unlock()
-		if len(waiting) == 0 {
+		b, last := h.next()
+		if b == nil {
 			return max(h.nextBeat.Sub(h.set.Clock.Now()), time.Millisecond)
 		}
-		if !h.send(ctx, waiting) {
+		if _, err := h.out.send(ctx, b); err != nil {
 			return refusedPause
 		}
+		h.sent(last)
+		if h.beat != nil && last >= h.beat.last {
+			h.state.At, h.state.Reported, h.beat = h.beat.at.UnixMilli(), h.beat.reported, nil
+		}
 		h.save(ctx)
-		h.mu.Lock()
-		// Those that were sent, unless they had to make room meanwhile.
-		h.events = slices.DeleteFunc(h.events, func(r healthRecord) bool {
-			return slices.ContainsFunc(waiting, func(sent healthRecord) bool { return &sent.body[0] == &r.body[0] })
-		})
-		h.mu.Unlock()
 	}
 }
 
-// beat sends a heartbeat for each log type, and notes what it said.
-func (h *Health) beat(ctx context.Context, now time.Time) bool {
+// makeBeat makes a heartbeat for each log type.
+func (h *Health) makeBeat(now time.Time) {
+	h.beat = &heartbeat{at: now, reported: maps.Clone(h.state.Reported)}
+	h.beaten, h.nextBeat = true, now.Add(h.cfg.HeartbeatInterval)
 	since := ""
 	if h.state.At > 0 {
 		since = moment(time.UnixMilli(h.state.At))
 	}
-	reported := map[string]int64{}
-	var records []healthRecord
 	for _, p := range h.pollers {
-		all, parts, org, problem := p.health(h.state.Reported, reported)
-		body := healthBody{
-			Event: eventHeartbeat, Receiver: h.set.ID.String(), LogType: p.kind, Time: moment(now), Since: since,
-			Problem: problem, sourceReport: &all, Workspaces: parts,
-		}
-		text, err := json.Marshal(body)
-		if err != nil {
-			h.set.Logger.Error("A heartbeat can't be made", zap.Error(err))
-			continue
-		}
-		records = append(records, healthRecord{
-			at: now, resource: resource(org, h.set.ResourceAttributes), name: eventHeartbeat, logType: p.kind, body: text,
-		})
+		body := healthBody{Event: eventHeartbeat, Receiver: h.set.ID.String(), LogType: p.kind, Time: moment(now), Since: since}
+		p.describe(&body, h.state.Reported, h.beat.reported)
+		h.put(now, p.whole.named(), body)
 	}
-	if !h.send(ctx, records) {
-		return false
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.beat.last = h.made
+}
+
+// next is a batch of what waits, of one resource, and the number of its last
+// record.
+func (h *Health) next() (b *batch, last int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.waiting) == 0 {
+		h.dropping = false
+		return nil, 0
 	}
-	h.beaten, h.nextBeat = true, now.Add(h.cfg.HeartbeatInterval)
-	// Those of a log type that is off now are kept for when it is on again.
-	for key, n := range h.state.Reported {
-		if _, ok := reported[key]; !ok {
-			reported[key] = n
+	records := slices.Clone(h.waiting)
+	b = &batch{resource: records[0].resource, scope: h.set.Scope}
+	b.write = func(i int, text []byte, to plog.LogRecordSlice) { h.write(&records[i], text, to) }
+	for i := range records {
+		r := &records[i]
+		if b.full() || !r.resource.Attributes().Equal(b.resource.Attributes()) {
+			break
 		}
+		h.write(r, r.body, b.add(r.body, r.uid()))
+		last = r.number
 	}
-	h.state.At, h.state.Reported = now.UnixMilli(), reported
-	h.save(ctx)
-	return true
+	return b, last
+}
+
+// sent takes out what was accepted. What was dropped meanwhile is gone already.
+func (h *Health) sent(last int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.waiting = slices.DeleteFunc(h.waiting, func(r healthRecord) bool { return r.number <= last })
 }
 
 // save writes the state. What waits is not in it: the next heartbeat tells how
@@ -365,31 +395,8 @@ func (h *Health) save(ctx context.Context) {
 	}
 }
 
-// send offers records, one resource at a time, and reports whether they need
-// not be offered again.
-func (h *Health) send(ctx context.Context, records []healthRecord) bool {
-	for len(records) > 0 {
-		n := 1
-		for n < len(records) && records[n].resource.Attributes().Equal(records[0].resource.Attributes()) {
-			n++
-		}
-		b := batch{resource: records[0].resource, scope: h.set.Scope}
-		these := records[:n]
-		b.write = func(i int, text []byte, to plog.LogRecordSlice) { h.write(&these[i], text, to) }
-		for i := range these {
-			r := &these[i]
-			h.write(r, r.body, b.add(r.body, r.uid()))
-		}
-		if _, err := h.out.send(ctx, &b); err != nil {
-			return false
-		}
-		records = records[n:]
-	}
-	return true
-}
-
-// uid is the same however often the record is offered. Two records never have
-// the same body: it names the receiver, the time and what happened.
+// uid is the same however often the record is offered, and no other record's:
+// its body names the receiver and what happened, and the time makes it unique.
 func (r *healthRecord) uid() string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s", r.at.UnixNano(), r.body))
 	return hex.EncodeToString(sum[:16])
@@ -427,7 +434,7 @@ func counted(parsed map[string]any) map[string]any {
 	for key, value := range parsed {
 		switch v := value.(type) {
 		case float64:
-			if strings.HasPrefix(key, "entries_") {
+			if strings.HasPrefix(key, "entries_") || key == "gaps_total" {
 				parsed[key] = int64(v)
 			}
 		case []any:
@@ -441,28 +448,36 @@ func counted(parsed map[string]any) map[string]any {
 	return parsed
 }
 
-// health is how the log type stands, and each of its workspaces if there are
-// several. before is what was reported of each source, now takes what is.
-func (p *Poller) health(before, now map[string]int64) (all sourceReport, parts []sourceReport, org slack.Identity, problem string) {
+// describe writes into the body how the log type stands, and each of its
+// workspaces if there are several. before is what was reported of each source
+// the last time; now takes what is.
+func (p *Poller) describe(body *healthBody, before, now map[string]int64) {
 	p.sourcesMu.Lock()
 	sources := slices.Clone(p.sources)
-	org, problem = p.org, p.problem
+	body.Problem = p.problem
 	p.sourcesMu.Unlock()
+	var all sourceReport
 	for i, s := range sources {
 		one, total := s.report()
 		one.EntriesDelivered = max(0, total-before[s.key()])
 		now[s.key()] = total
 		if i == 0 {
 			all = one
-			all.TeamID, all.Gaps = "", slices.Clone(one.Gaps)
+			all.TeamID = ""
 		} else {
 			all.merge(&one)
 		}
 		if len(sources) > 1 {
-			parts = append(parts, one)
+			body.Workspaces = append(body.Workspaces, one)
 		}
 	}
-	return all, parts, org, problem
+	body.sourceReport = &all
+	gaps := append([]gapReport{}, all.gaps[:min(len(all.gaps), maxTold)]...)
+	body.Gaps = &gaps
+	if len(body.Workspaces) > maxTold {
+		slices.SortStableFunc(body.Workspaces, func(a, b sourceReport) int { return cmp.Compare(b.PollStaleness, a.PollStaleness) })
+		body.Workspaces = body.Workspaces[:maxTold]
+	}
 }
 
 func (all *sourceReport) merge(one *sourceReport) {
@@ -482,7 +497,8 @@ func (all *sourceReport) merge(one *sourceReport) {
 	all.EntriesDelivered += one.EntriesDelivered
 	all.EntriesDeliveredTotal += one.EntriesDeliveredTotal
 	all.EntriesDroppedTotal += one.EntriesDroppedTotal
-	all.Gaps = append(all.Gaps, one.Gaps...)
+	all.GapsTotal += one.GapsTotal
+	all.gaps = append(all.gaps, one.gaps...)
 }
 
 // key tells the sources of a receiver apart.
@@ -503,14 +519,14 @@ func (s *source) report() (r sourceReport, delivered int64) {
 	r = sourceReport{
 		TeamID: s.team, watermark: at.watermark, Watermark: stamp(time.Unix(at.watermark, 0)), WatermarkLag: tenth(f.WatermarkLag),
 		PollStaleness: tenth(f.PollStaleness), Stale: f.Stale,
-		EntriesDeliveredTotal: at.Delivered, EntriesDroppedTotal: at.Dropped, Gaps: make([]gapReport, len(at.gaps)),
+		EntriesDeliveredTotal: at.Delivered, EntriesDroppedTotal: at.Dropped, GapsTotal: len(at.gaps),
 	}
 	if f.Polled {
 		staleness := tenth(f.EventStaleness)
 		r.EventStaleness = &staleness
 	}
-	for i, g := range at.gaps {
-		r.Gaps[i] = g.report(s.team)
+	for _, g := range at.gaps {
+		r.gaps = append(r.gaps, g.report(s.team))
 	}
 	return r, at.Delivered
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -213,7 +214,7 @@ func TestHealthRecordsWaitForThePipeline(t *testing.T) {
 	w.said, w.uids = map[string][]map[string]any{}, map[string]int{}
 	w.run(2 * time.Minute)
 	assert.Equal(t, 1, w.count(eventAuthFailing))
-	assert.Equal(t, 1, w.count(eventHeartbeat))
+	assert.Equal(t, 2, w.count(eventHeartbeat), "the one that was refused, and a new one")
 
 	// What the pipeline will never take does not stand in the way.
 	w.onConsume = func([]string) error { return consumererror.NewPermanent(errors.New("no")) }
@@ -235,11 +236,11 @@ func TestHealthRecordsThatWaitAreBounded(t *testing.T) {
 	for i := range maxEvents + 10 {
 		w.poller.whole.gapsOpened([]gap{{span{int64(i), int64(i)}, gapUnreadable, 0}})
 	}
-	require.Len(t, w.health.events, maxEvents)
+	require.Len(t, w.health.waiting, maxEvents)
 	w.health.step(context.Background())
 	require.Equal(t, maxEvents, w.count(eventGapOpened))
 	assert.Equal(t, "1970-01-01T00:00:10Z", w.said[eventGapOpened][0]["gap"].(map[string]any)["from"])
-	require.Empty(t, w.health.events)
+	require.Empty(t, w.health.waiting)
 }
 
 func TestHealthBody(t *testing.T) {
@@ -336,4 +337,49 @@ func TestHealthRecordsOverARestart(t *testing.T) {
 	w.start()
 	w.run(5 * time.Minute)
 	require.Equal(t, 2, w.count(eventRecovered))
+}
+
+// However often the pipeline refuses, heartbeats add up: one that was refused
+// comes again as it was.
+func TestHeartbeatsAddUpWhenRefused(t *testing.T) {
+	t.Parallel()
+	w := newWatched(t)
+	w.retry.Enabled = false
+	r := rand.New(rand.NewPCG(1, 2))
+	w.onConsume = func([]string) error {
+		if r.IntN(2) == 0 {
+			return errBackend
+		}
+		return nil
+	}
+	w.fill("e", 500, noon.Add(-10*time.Hour), noon.Add(5*time.Hour))
+	w.start()
+	w.run(3 * time.Hour)
+	w.start()
+	w.run(3 * time.Hour)
+	sum, said := 0.0, map[any]bool{}
+	for _, beat := range w.said[eventHeartbeat] {
+		if !said[beat["time"]] {
+			sum += beat["entries_delivered"].(float64)
+			assert.Equal(t, sum, beat["entries_delivered_total"])
+		}
+		said[beat["time"]] = true
+	}
+	assert.Greater(t, len(said), 20)
+	assert.Equal(t, 500.0, sum)
+}
+
+// What the storage says of its failure may name hosts and folders: that stays
+// with the collector.
+func TestHealthRecordsKeepTheStorageToThemselves(t *testing.T) {
+	t.Parallel()
+	w := newWatched(t)
+	w.start()
+	w.run(5 * time.Minute)
+	w.onSave = func(func()) error { return errors.New("user hunter at db.internal") }
+	w.fill("e", 1, w.now, w.now)
+	w.run(15 * time.Minute)
+	beats := w.said[eventHeartbeat]
+	assert.Equal(t, "the state can't be saved; see the collector's log", beats[len(beats)-1]["problem"])
+	assert.NotContains(t, fmt.Sprint(w.said), "hunter")
 }

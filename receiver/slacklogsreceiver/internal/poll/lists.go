@@ -352,7 +352,9 @@ func (l *lists) identified(id slack.Identity) error {
 			l.setRing(id, teamsOf(l.state.Teams)...)
 		}
 		for _, w := range l.ring {
-			w.identity.EnterpriseID, w.identity.EnterpriseName, w.identity.EnterpriseDomain = id.EnterpriseID, id.EnterpriseName, id.EnterpriseDomain
+			named := w.named()
+			named.EnterpriseID, named.EnterpriseName, named.EnterpriseDomain = id.EnterpriseID, id.EnterpriseName, id.EnterpriseDomain
+			w.name(named)
 		}
 	}
 	return nil
@@ -375,7 +377,7 @@ func (l *lists) setRing(id slack.Identity, teams ...slack.Team) {
 		if team.ID != id.TeamID && team.ID != id.EnterpriseID {
 			identity.TeamID, identity.TeamName, identity.TeamDomain = team.ID, team.Name, ""
 		}
-		w.identity = identity
+		w.name(identity)
 		ring = append(ring, w)
 	}
 	for _, w := range l.ring {

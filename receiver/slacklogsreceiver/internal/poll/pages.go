@@ -18,7 +18,7 @@ import (
 // accepted is told and the state saved; only then the page is read on. It
 // returns the cursor of the next page.
 func (p *Poller) readPage(ctx context.Context, page *slack.Page, take func(text []byte), accepted func(dropped bool)) (next string, err error) {
-	p.batch.resource = resource(p.from.identity, p.set.ResourceAttributes)
+	p.batch.resource = resource(p.from.named(), p.set.ResourceAttributes)
 	var refused error
 	next, err = page.Each(ctx, func(text []byte) error {
 		take(text)

@@ -41,6 +41,9 @@ const (
 	enoughUndated = 3
 )
 
+// errSave is why a log type that can't save its state is in trouble.
+var errSave = errors.New("the state can't be saved")
+
 // Settings of a Poller.
 type Settings struct {
 	// ID of the receiver; it tells the metrics of two receivers apart.
@@ -99,18 +102,17 @@ type Poller struct {
 	// sources are those that the gauges show.
 	whole, from *source
 
+	// sourcesMu guards what other goroutines ask for; problem is what is wrong.
 	sourcesMu sync.Mutex
 	sources   []*source
+	problem   string
 
 	// batch is what is on its way; duplicates is how many entries were known.
 	batch      batch
 	duplicates int64
 
-	identity   slack.Identity
-	identified bool
-	// org is the identity for those who ask from other goroutines; with sources.
-	org          slack.Identity
-	problem      string
+	identity     slack.Identity
+	identified   bool
 	identifiedAt time.Time
 	// undated counts the answers that did not tell Slack's time.
 	undated int
@@ -230,9 +232,7 @@ func (p *Poller) identify(ctx context.Context) error {
 		return err
 	}
 	p.identity, p.identified, p.identifiedAt = id, true, p.set.Clock.Now()
-	p.sourcesMu.Lock()
-	p.org = id
-	p.sourcesMu.Unlock()
+	p.whole.name(id)
 	// Whose state it is, and of what sources, is saved before anything is read.
 	p.saveState(ctx)
 	return nil
@@ -322,7 +322,7 @@ func (p *Poller) saveState(ctx context.Context) {
 	case errors.Is(p.saveErr, checkpoint.ErrTakenOver):
 		p.saveErr = checkpoint.ErrTakenOver
 	default:
-		p.saveErr = fmt.Errorf("the state can't be saved (%w); polling goes on from memory, a restart would repeat records; check the storage's space and rights", p.saveErr)
+		p.saveErr = fmt.Errorf("%w (%w); polling goes on from memory, a restart would repeat records; check the storage's space and rights", errSave, p.saveErr)
 	}
 	p.report()
 }
@@ -357,7 +357,12 @@ func (p *Poller) report() {
 		p.set.Status(nil)
 	} else {
 		p.set.Logger.Warn("Polling is in trouble", zap.Error(worst))
-		p.setProblem(worst.Error())
+		told := worst.Error()
+		if errors.Is(worst, errSave) {
+			// The storage's own words are the collector's matter.
+			told = errSave.Error() + "; see the collector's log"
+		}
+		p.setProblem(told)
 		p.set.Status(fmt.Errorf("%s logs: %w", p.kind, worst))
 	}
 	p.reported = kind
