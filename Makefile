@@ -53,7 +53,7 @@ sim: ## Let the poll engine live through SEEDS (300) random bad days; SEED=n rep
 	@mkdir -p .build
 	go test -c -o .build/poll.test ./receiver/slacklogsreceiver/internal/poll
 	@cd receiver/slacklogsreceiver/internal/poll && \
-	  SEEDS='$(SEEDS)' SEED='$(SEED)' FROM='$(FROM)' '$(CURDIR)/.build/poll.test' -test.run '^TestSimulation$$' -test.timeout 0
+	  SEEDS='$(SEEDS)' SEED='$(SEED)' FROM='$(FROM)' '$(CURDIR)/.build/poll.test' -test.run '^TestSimulation$$' -test.timeout $(if $(filter 300,$(SEEDS)),20m,0)
 
 .PHONY: soak
 soak: collector ## Let the built collector live MINUTES (10) under load and faults: nothing may grow, be lost or repeat

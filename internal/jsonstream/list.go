@@ -33,6 +33,8 @@ const (
 	maxEmptyReads = 100
 )
 
+// buffers are those that an answer begins with: a poll makes an answer a
+// second, and most are small.
 var buffers = sync.Pool{New: func() any { return new([firstBuffer]byte) }}
 
 // Answer is what an answer holds beside the elements of its list.

@@ -208,7 +208,8 @@ func TestListMemoryDoesNotGrowWithTheAnswer(t *testing.T) {
 		require.NoError(t, err)
 		return float64(after.TotalAlloc - before.TotalAlloc)
 	}
-	assert.InDelta(t, bytesFor(10), bytesFor(20_000), firstBuffer/4)
+	// The first buffer comes out of a pool, which may be empty.
+	assert.Less(t, bytesFor(20_000), bytesFor(10)+2*firstBuffer)
 }
 
 // members lists an object's members with encoding/json, repeated names included.

@@ -73,6 +73,10 @@ func (r *logsReceiver) newTerm(ctx context.Context) (*term, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err = ctx.Err(); err != nil {
+		// Leading is over: the state is another's by now.
+		return nil, errors.Join(err, store.Close(context.WithoutCancel(ctx)))
+	}
 	t := &term{store: store, polled: make(chan struct{}), closed: make(chan struct{})}
 	// Without a leader elector nobody else is expected to write, and a full disk
 	// is no reason not to start: a save that fails is reported.

@@ -9,15 +9,13 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-
-	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
 )
 
 // Why an interval is not known to be complete.
 const (
 	// gapUnreadable: what Slack answers for it can't be read, while the rest can
 	// (promise 7).
-	gapUnreadable = slack.CodeUnreadable
+	gapUnreadable = "unreadable_answer"
 	// gapSweep: a sweep that should have read it again was not finished within
 	// two intervals, so what Slack showed late may be missing.
 	gapSweep = "sweep_unfinished"
@@ -26,6 +24,13 @@ const (
 	// gapEqualRows: a second holds more equal rows than one answer shows.
 	gapEqualRows = "equal_rows"
 )
+
+var gapText = map[string]string{
+	gapUnreadable: "A time can't be read and is left out; each sweep asks for it again",
+	gapSweep:      "A sweep was not finished within two intervals, so what Slack showed late may be missing; raise requests_per_minute or sweep_interval",
+	gapPageLimit:  "Slack's limit of pages hides older rows of the list; a smaller sweep_window (integration logs: overlap) may keep within it",
+	gapEqualRows:  "Equal rows of one second could not be seen in one answer; some may be missing",
+}
 
 // overdue is after how many intervals a sweep that was not finished is a gap.
 const overdue = 2
@@ -136,13 +141,7 @@ func (l *ledger) take(is func(gap) bool) (taken []gap) {
 // gapsOpened says which times are not complete.
 func (s *source) gapsOpened(gaps []gap) {
 	for _, g := range gaps {
-		text := map[string]string{
-			gapUnreadable: "A time can't be read and is left out; each sweep asks for it again",
-			gapSweep:      "A sweep was not finished within two intervals, so what Slack showed late may be missing; if Slack answers, raise requests_per_minute or sweep_interval",
-			gapPageLimit:  "Slack's limit of pages hides older rows of the list; a smaller sweep_window (integration logs: overlap) may keep within it",
-			gapEqualRows:  "Equal rows of one second could not be seen in one answer; some may be missing",
-		}[g.Reason]
-		s.logger.Error("Gap: "+text, g.fields()...)
+		s.logger.Error("Gap: "+gapText[g.Reason], g.fields()...)
 		s.happened(event{name: eventGapOpened, gap: &g})
 	}
 }

@@ -3,6 +3,8 @@
 
 // Package poll is the engine that reads Slack's logs and loses nothing: one
 // goroutine per log type that asks, delivers, saves, and only then goes on.
+// What it can't read stands in a ledger of gaps. Health, a goroutine of its
+// own, sends records of how all stands.
 //
 // Poller is what all log types share: the order of steps, the budget of calls,
 // delivery, errors, status and metrics. A log type decides what to ask next

@@ -217,10 +217,10 @@ func (w *walk) succeeded(next string) {
 	w.read = true
 }
 
-// circles reports whether the cursor was met before.
+// circles reports whether the cursor was met before, or there were too many.
 func (w *walk) circles(next string) bool {
 	_, met := w.cursors[next]
-	return met
+	return met || len(w.cursors) >= maxCursors
 }
 
 func (w *walk) endSegment() {
