@@ -165,7 +165,7 @@ func (a *access) finish(w *workspace, r *reading) {
 	if r.unproved() {
 		// It may hide rows that were active later; they can't be told apart.
 		r.limited = true
-		w.gapsOpened(w.state.Gaps.open(span{r.bound, r.began}, gapPageLimit, r.began))
+		a.openGap(w, r, span{r.bound, r.began}, gapPageLimit)
 	}
 	w.state.Read = max(w.state.Read, r.began)
 	unordered := w.state.RisesFirst && w.state.RisesLast

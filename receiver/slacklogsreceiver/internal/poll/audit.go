@@ -199,7 +199,7 @@ func (a *audit) measure() {
 		newest = a.state.Start
 	}
 	a.from.update(standing{
-		newest: newest, watermark: a.state.Watermark, polled: a.polled, gaps: a.state.Gaps, accepted: a.state.accepted,
+		newest: newest, watermark: a.state.Watermark, seen: a.state.High, polled: a.polled, gaps: a.state.Gaps, accepted: a.state.accepted,
 		judged: a.polled && len(a.state.Backlog) == 0 && a.callErr == nil && a.refusedErr == nil && a.trouble() == nil,
 	}, a.cfg.StaleAfter, a.now())
 }

@@ -81,6 +81,10 @@ func (a *audit) failed(ctx context.Context, w *walk, err error) error {
 			a.rangeLogged = true
 			a.set.Logger.Warn("Slack's audit logs do not reach back to the start; what lies before their beginning is taken as empty", zap.Error(err))
 		}
+		if s := w.Segments[0]; s.Oldest == s.Latest {
+			// Slack has nothing so old any more.
+			a.from.gapsGivenUp(a.state.Gaps.complete(span{0, s.Latest}, gapUnreadable))
+		}
 		w.outOfRange()
 	default:
 		// It stays this walk's trouble until the walk goes on, whatever others do.

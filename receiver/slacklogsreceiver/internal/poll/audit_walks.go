@@ -226,7 +226,9 @@ func (a *audit) cutCatchUp(w *walk) {
 	if len(w.Segments) != 1 || len(w.Bad) > 0 || low >= w.Window.Latest {
 		return
 	}
-	a.state.takeBacklog(span{low + 1, w.Window.Latest})
+	read := span{low + 1, w.Window.Latest}
+	a.state.takeBacklog(read)
+	a.from.gapsClosed(a.state.Gaps.complete(read, gapUnreadable))
 	a.state.Width = max(a.state.Width/2, 1)
 	a.state.CatchUp = nil
 	own := windowBucket(w)
@@ -298,7 +300,8 @@ func (a *audit) forget() {
 		} else if covers.Latest >= since {
 			return true
 		}
-		kept := a.cfg.SweepInterval > 0 && a.state.meetsGap(covers) ||
+		// Sweeps ask for gaps, also once they are switched on again.
+		kept := a.state.meetsGap(covers) ||
 			slices.ContainsFunc(a.walks(), func(w *walk) bool { return bucket == windowBucket(w) || w.Window.meets(covers) }) ||
 			slices.ContainsFunc(a.state.Backlog, covers.meets)
 		if !kept {

@@ -49,6 +49,9 @@ type source struct {
 type standing struct {
 	// newest is the date of the newest entry delivered, or the start.
 	newest, watermark int64
+	// seen is up to when Slack was asked for new entries: it is not Slack's
+	// silence where nobody listened.
+	seen int64
 	// polled is set once the first poll has ended.
 	polled bool
 	// judged is set while polls succeed and no backlog is read, so that it can
@@ -133,7 +136,7 @@ func (s *source) page() {
 // update notes the standing at Slack's time now, and logs when the source
 // falls silent or speaks again.
 func (s *source) update(at standing, staleAfter time.Duration, now time.Time) {
-	quiet := now.Sub(time.Unix(at.newest, 0))
+	quiet := time.Unix(at.seen, 0).Sub(time.Unix(at.newest, 0))
 	stale := at.judged && staleAfter > 0 && quiet > staleAfter
 	switch {
 	case stale && !s.stale:
@@ -141,7 +144,7 @@ func (s *source) update(at standing, staleAfter time.Duration, now time.Time) {
 			s.happened(event{name: eventStale})
 		}
 		s.logger.Warn("Slack shows no new entries though it answers; check the token's installation if the organisation is not just quiet",
-			zap.Duration("since", quiet.Round(time.Second)))
+			zap.Duration("since", now.Sub(time.Unix(at.newest, 0)).Round(time.Second)))
 	case !stale && s.stale && at.judged:
 		s.logger.Info("New entries arrive again")
 	case !stale && s.stale:

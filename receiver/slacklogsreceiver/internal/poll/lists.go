@@ -464,7 +464,7 @@ func (l *lists) readTeams(ctx context.Context) error {
 // settleFor reads what the list of workspaces has shown so far, where that is
 // better than nothing.
 func (l *lists) settleFor(teams []slack.Team) {
-	if len(l.ring) == 0 {
+	if len(l.ring) == 0 && len(teams) > 0 {
 		l.setRing(l.identity, distinct(teams)...)
 	}
 }
@@ -499,6 +499,7 @@ func (l *lists) next() (func(ctx context.Context) error, time.Duration) {
 		return l.readTeams, 0
 	}
 	for _, w := range l.ring {
+		l.comeBack(w)
 		poll := w.poll == nil && !w.nextPoll.After(local)
 		if poll {
 			w.nextPoll = local.Add(l.cfg.PollInterval)
@@ -527,6 +528,32 @@ func (l *lists) next() (func(ctx context.Context) error, time.Duration) {
 		}, 0
 	default:
 		return nil, l.idle(local, every, teamsDue)
+	}
+}
+
+// comeBack goes back to Slack's time after a date far ahead was believed for a
+// while: what came since was not read, and to hold on to it would read past
+// that. Records may come twice then.
+func (l *lists) comeBack(w *workspace) {
+	now := l.now().Unix()
+	ahead := func(second int64) bool { return second > now+60 }
+	if w.poll != nil && ahead(w.poll.began) {
+		w.poll = nil
+	}
+	if w.sweep != nil && ahead(w.sweep.began) {
+		w.sweep = nil
+	}
+	if !ahead(w.state.Read) {
+		return
+	}
+	window := int64(l.cfg.SweepWindow.Seconds())
+	if l.kind == "integration" {
+		window = int64(l.cfg.Overlap.Seconds())
+	}
+	w.state.Read = max(1, now-window)
+	w.state.Swept = min(w.state.Swept, w.state.Read)
+	if w.state.Forgotten > now-window/2 {
+		w.state.Forgotten = max(0, now-window)
 	}
 }
 
@@ -689,14 +716,24 @@ func (l *lists) settleGaps(w *workspace, r *reading) {
 	gaps := &w.state.Gaps
 	unordered := w.state.RisesFirst && w.state.RisesLast // all of the list is read each time
 	if (r.whole || unordered) && !r.gap && !r.limited {
-		w.gapsClosed(gaps.complete(span{r.bound, maxSecond}, gapUnreadable, gapPageLimit))
+		from := r.bound
+		if unordered {
+			from = min(from, l.list.floor(w))
+		}
+		// What came after it began it may not have met: others read meanwhile.
+		w.gapsClosed(gaps.complete(span{from, r.began}, gapUnreadable, gapPageLimit))
+		w.gapsClosed(gaps.take(func(g gap) bool {
+			// Where no page's edge split the second, one answer has shown it whole.
+			return g.Reason == gapEqualRows && g.Oldest >= r.bound &&
+				!slices.ContainsFunc(r.unseen, func(second int64) bool { return g.meets(span{second, second}) })
+		}))
 	}
-	unswept := func(g gap) bool { return g.Reason == gapSweep }
+	unfinished := func(g gap) bool { return g.Reason == gapSweep }
 	switch {
 	case r.sweep || unordered:
-		w.gapsClosed(gaps.take(unswept))
+		w.gapsClosed(gaps.take(unfinished))
 	case l.cfg.SweepInterval == 0:
-		w.gapsGivenUp(gaps.take(unswept))
+		w.gapsGivenUp(gaps.take(unfinished))
 	}
 	floor := l.list.floor(w)
 	w.gapsGivenUp(gaps.complete(span{0, floor - 1}, gapUnreadable, gapPageLimit, gapEqualRows, gapSweep))
@@ -730,10 +767,20 @@ func (l *lists) tellSkipped(w *workspace, r *reading) {
 		// In a list by date it lies between what was read before and behind it.
 		left = span{max(r.bound, min(r.order.lowestLast, r.lostDate)), min(r.began, r.lostDate)}
 	}
-	if left.valid() {
-		w.gapsOpened(w.state.Gaps.open(left, gapUnreadable, l.now().Unix()))
-	}
+	l.openGap(w, r, left, gapUnreadable)
 	r.skipped, r.gap = 0, true
+}
+
+// openGap notes that a part of the list is missing. What is older than the
+// reading looks back is none, unless it was an odd date that made it so.
+func (l *lists) openGap(w *workspace, r *reading, missing span, reason string) {
+	if !missing.valid() {
+		if !r.order.any || r.order.pastLast || r.began < r.bound {
+			return
+		}
+		missing = span{r.bound, r.began}
+	}
+	w.gapsOpened(w.state.Gaps.open(missing, reason, l.now().Unix()))
 }
 
 func (w *workspace) gapOf(r *reading) *bool {
@@ -758,9 +805,7 @@ func (l *lists) unreachable(w *workspace, r *reading) {
 		if !w.state.RisesLast && !r.order.risesLast && r.order.lowestLast > 0 {
 			hidden.Latest = min(hidden.Latest, r.order.lowestLast)
 		}
-		if hidden.valid() {
-			w.gapsOpened(w.state.Gaps.open(hidden, gapPageLimit, l.now().Unix()))
-		}
+		l.openGap(w, r, hidden, gapPageLimit)
 	}
 	l.finish(w, r)
 }
@@ -769,6 +814,11 @@ func (l *lists) unreachable(w *workspace, r *reading) {
 func (l *lists) twinsGap(w *workspace, r *reading, reason string) {
 	if at := (span{r.twins.second, r.twins.second}); at.valid() {
 		w.gapsOpened(w.state.Gaps.open(at, reason, l.now().Unix()))
+	}
+	if reason == gapUnreadable {
+		r.gap = true
+	} else {
+		r.unseen = append(r.unseen, r.twins.second)
 	}
 	r.twins.give()
 }
@@ -875,7 +925,8 @@ func (l *lists) measure() {
 		}
 		failing := w.poll != nil && w.poll.err != nil || l.callErr != nil || l.refusedErr != nil
 		w.update(standing{
-			newest: newest, watermark: max(l.state.Start, l.list.watermark(w)), polled: w.polled, gaps: w.state.Gaps, accepted: w.state.accepted,
+			newest: newest, watermark: max(l.state.Start, l.list.watermark(w)), seen: w.state.Read,
+			polled: w.polled, gaps: w.state.Gaps, accepted: w.state.accepted,
 			judged: w.polled && w.state.Read > 0 && !failing,
 		}, l.cfg.StaleAfter, l.now())
 	}

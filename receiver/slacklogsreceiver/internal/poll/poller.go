@@ -392,6 +392,8 @@ func problem(err error) string {
 		return ""
 	case errors.As(err, &refused) && !refused.heals():
 		return strings.Join(refused.ids, " ") + " " + problem(refused.err)
+	case errors.As(err, &failed) && failed.Class == slack.Throttled:
+		return "throttled" // whatever is asked meanwhile
 	case errors.As(err, &failed):
 		return failed.Method + " " + failed.Code
 	default:

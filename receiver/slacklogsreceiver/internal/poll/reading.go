@@ -97,6 +97,8 @@ type reading struct {
 	// gap is set when a part was left out, limited when Slack's limit of pages
 	// hid one.
 	gap, limited bool
+	// unseen are the seconds whose equal rows no answer showed together.
+	unseen []int64
 
 	// missed is how many rows a sweep found that the polls had missed, lateBy by
 	// how many seconds the latest of them came late at most.
