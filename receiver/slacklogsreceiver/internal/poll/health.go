@@ -5,239 +5,377 @@ package poll // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklog
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/collector/pdata/plog"
 	"go.uber.org/zap"
 
-	"github.com/slacklogs/otelcol-slacklogs/internal/clock"
+	"github.com/slacklogs/otelcol-slacklogs/internal/record"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
-	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/metadata"
+	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
 )
 
-// futureDate is how far ahead an entry's date may lie and still count for the
-// staleness.
-const futureDate = 5 * time.Minute
+// What health records tell of.
+const (
+	eventHeartbeat   = "heartbeat"
+	eventGapOpened   = "gap_opened"
+	eventGapClosed   = "gap_closed"
+	eventStale       = "stale"
+	eventAuthFailing = "auth_failing"
+	eventRecovered   = "recovered"
+)
 
-// source is where entries come from: the organisation for audit logs, a
-// workspace for the others. Each has its own resource, metrics and figures. The
-// poller writes the figures; the metric reader asks at any time, also while a
-// consumer blocks the poller.
-type source struct {
-	clock  clock.Clock
-	attrs  metric.MeasurementOption
-	logger *zap.Logger
-	poller *Poller
-	team   string
-	// well is since when polls succeed, by Slack's clock; see wellSince.
-	well int64
+// How a gap was closed.
+const (
+	outcomeComplete = "complete"
+	outcomeGivenUp  = "given_up"
+)
+
+const (
+	healthKey = "health"
+	// maxEvents is how many records wait for the pipeline at most; the next
+	// heartbeat tells the state in any case.
+	maxEvents = 1000
+	// maxTold is how many gaps, and how many workspaces, a heartbeat names.
+	maxTold = 1000
+)
+
+// event is something that a backend has to know.
+type event struct {
+	name    string
+	gap     *gap
+	outcome string
+	// from is what was recovered from, problem what is failing.
+	from, problem string
+}
+
+// HealthSettings are those of the health records.
+type HealthSettings struct {
+	HeartbeatInterval time.Duration
+	Body              record.Body
+
+	_ struct{}
+}
+
+// Health sends the collector's own records down the pipeline, so that a
+// backend alone can watch the watcher: a heartbeat for each log type, and a
+// record for each event. It is a goroutine of its own; the pollers hand it
+// events. A nil Health does nothing.
+type Health struct {
+	set     Settings
+	cfg     HealthSettings
+	out     *delivery
+	pollers []*Poller
+	state   healthState
+
+	// nextBeat is when the next heartbeat is due, beaten set once there was one,
+	// and beat the one that waits.
+	nextBeat time.Time
+	beaten   bool
+	beat     *heartbeat
 
 	mu sync.Mutex
-	// identity is what Slack calls it.
-	identity slack.Identity
-	lastPage time.Time
-	offset   time.Duration
-	standing standing
-	stale    bool
+	// waiting are the records that the pipeline has not accepted yet, and made
+	// how many there were so far. dropping is set while they are too many.
+	waiting  []healthRecord
+	made     int
+	dropping bool
+	wake     context.CancelFunc
+	// told becomes the state's with the next save.
+	told map[string]bool
 }
 
-// standing is where a source stands, in Unix seconds by Slack's clock.
-type standing struct {
-	// newest is the date of the newest entry delivered, or the start.
-	newest, watermark int64
-	// seen is up to when Slack was asked for new entries: it is not Slack's
-	// silence where nobody listened.
-	seen int64
-	// polled is set once the first poll has ended.
-	polled bool
-	// judged is set while polls succeed and no backlog is read, so that it can
-	// be said whether new entries come.
-	judged bool
-	gaps   ledger
-	accepted
+// heartbeat is what becomes the state once its records were accepted.
+type heartbeat struct {
+	at       time.Time
+	reported map[string]int64
+	last     int // the number of its last record
 }
 
-// newSource makes the source of a workspace, or of the organisation.
-func (p *Poller) newSource(team string) *source {
-	s := &source{clock: p.set.Clock, attrs: p.attributes(team), logger: p.set.Logger, poller: p, team: team, lastPage: p.set.Clock.Now()}
-	if team != "" {
-		s.logger = s.logger.With(zap.String("team_id", team))
+// healthState is the saved document of the health records.
+type healthState struct {
+	Version int `json:"version"`
+	// At is the time of the last heartbeat by the local clock, in ms, and Reported what
+	// it said to have been delivered since the state began, by log type and
+	// workspace.
+	At       int64            `json:"at"`
+	Reported map[string]int64 `json:"reported"`
+	// Told are the troubles that were told of and not taken back, so that they
+	// are also when a restart mends them.
+	Told map[string]bool `json:"told,omitempty"`
+}
+
+// healthRecord waits for the pipeline.
+type healthRecord struct {
+	number   int
+	at       time.Time
+	resource pcommon.Resource
+	name     string
+	logType  string
+	body     []byte
+}
+
+// NewHealth loads the state of the health records. Pollers whose Settings name
+// it are in its heartbeats. Of the settings it uses those of delivery.
+func NewHealth(ctx context.Context, set Settings, cfg HealthSettings) (*Health, error) {
+	h := &Health{
+		set: set, cfg: cfg,
+		out: &delivery{
+			next: set.Next, obs: set.ObsReport, format: set.Format, retry: set.Retry,
+			clock: set.Clock, logger: set.Logger, refused: func() {},
+		},
 	}
-	return s
-}
-
-// attributes are those of all metrics of the log type, or of one workspace.
-func (p *Poller) attributes(team string) metric.MeasurementOption {
-	attrs := []attribute.KeyValue{attribute.String("receiver", p.set.ID.String()), attribute.String("log_type", p.kind)}
-	if team != "" {
-		attrs = append(attrs, attribute.String("team_id", team))
+	found, err := set.Store.Load(ctx, healthKey, &h.state, "reported")
+	if err != nil {
+		return nil, err
 	}
-	return metric.WithAttributeSet(attribute.NewSet(attrs...))
-}
-
-// expose makes these sources the ones that the gauges show.
-func (p *Poller) expose(sources ...*source) {
-	p.sourcesMu.Lock()
-	defer p.sourcesMu.Unlock()
-	p.sources = sources
-}
-
-// Each calls yield with the figures and attributes of each source. It may be
-// called from any goroutine.
-func (p *Poller) Each(yield func(Figures, metric.MeasurementOption)) {
-	p.sourcesMu.Lock()
-	sources := slices.Clone(p.sources)
-	p.sourcesMu.Unlock()
-	for _, s := range sources {
-		yield(s.figures(), s.attrs)
+	if !found {
+		h.state = healthState{Version: checkpoint.Version, Reported: map[string]int64{}}
 	}
-}
-
-// allPolled reports whether each source was read once by this process.
-func (p *Poller) allPolled() bool {
-	all := true
-	p.Each(func(f Figures, _ metric.MeasurementOption) { all = all && f.Polled })
-	return all
-}
-
-// observe is told of each call to Slack.
-func (p *Poller) observe(ctx context.Context, method, errorType string, took time.Duration) {
-	attrs := []attribute.KeyValue{attribute.String("method", method)}
-	if errorType != "" {
-		attrs = append(attrs, attribute.String("error_type", errorType))
+	if h.state.Reported == nil {
+		return nil, set.Store.Invalid(healthKey, "lacks a part")
 	}
-	p.set.Telemetry.SlacklogsRequestDuration.Record(ctx, took.Seconds(), p.from.attrs, metric.WithAttributes(attrs...))
+	h.told = maps.Clone(h.state.Told)
+	return h, nil
 }
 
-// name notes what Slack calls the source, and named tells.
-func (s *source) name(id slack.Identity) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.identity = id
-}
-
-func (s *source) named() slack.Identity {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.identity
-}
-
-// page notes a page that was read, delivered and saved.
-func (s *source) page() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lastPage = s.clock.Now()
-}
-
-// update notes the standing at Slack's time now, and logs when the source
-// falls silent or speaks again.
-func (s *source) update(at standing, staleAfter time.Duration, now time.Time) {
-	quiet := time.Unix(at.seen, 0).Sub(time.Unix(at.newest, 0))
-	stale := at.judged && staleAfter > 0 && quiet > staleAfter
-	switch {
-	case stale && !s.stale:
-		if !s.poller.set.Health.toldOf(s, eventStale) {
-			s.happened(event{name: eventStale})
-		}
-		s.logger.Warn("Slack shows no new entries though it answers; check the token's installation if the organisation is not just quiet",
-			zap.Duration("since", now.Sub(time.Unix(at.newest, 0)).Round(time.Second)))
-	case !stale && s.stale && at.judged:
-		s.logger.Info("New entries arrive again")
-	case !stale && s.stale:
-		s.logger.Info("Whether new entries arrive can't be judged while polls fail or a backlog is read")
-	}
-	if at.judged && !stale && s.poller.set.Health.toldOf(s, eventStale) {
-		s.happened(event{name: eventRecovered, from: eventStale})
-	}
-	at.gaps = slices.Clone(at.gaps)
-	s.mu.Lock()
-	first := at.polled && !s.standing.polled
-	s.standing, s.stale, s.offset = at, stale, now.Sub(s.clock.Now())
-	s.mu.Unlock()
-	if first {
-		s.poller.set.Health.rouse()
+// watch puts a poller into the heartbeats.
+func (h *Health) watch(p *Poller) {
+	if h != nil {
+		h.pollers = append(h.pollers, p)
 	}
 }
 
-// wellSince is since when polls succeed, in this process: what an outage or a
-// stop keeps from being finished is no news.
-func (s *source) wellSince(now int64, failing bool) int64 {
-	if failing || s.well == 0 || s.well > now {
-		s.well = now
-	}
-	return s.well
-}
-
-// happened tells the health records of an event.
-func (s *source) happened(e event) { s.poller.set.Health.happened(s, e) }
-
-// missed says what a sweep found that the polls had missed, and how late it
-// came, so that the user learns what overlap his Slack needs; 0 = has none.
-func (s *source) missed(entries, lateBy int64, overlap time.Duration) {
-	if entries == 0 {
+// happened makes a record of an event of the source.
+func (h *Health) happened(s *source, e event) {
+	if h == nil {
 		return
 	}
-	fields := []zap.Field{zap.Int64("entries", entries), zap.Duration("latest_by", time.Duration(lateBy)*time.Second)}
-	text := "A sweep found entries that Slack had shown too late for the polls"
-	if overlap > 0 {
-		text += "; an overlap of latest_by would have found them sooner"
-		fields = append(fields, zap.Duration("overlap", overlap))
+	p, now := s.poller, h.set.Clock.Now()
+	body := healthBody{
+		Event: e.name, Receiver: h.set.ID.String(), LogType: p.kind, Time: moment(now),
+		TeamID: s.team, Outcome: e.outcome, From: e.from, Problem: e.problem,
 	}
-	s.logger.Info(text, fields...)
+	if e.gap != nil {
+		g := e.gap.report("")
+		body.Gap = &g
+	}
+	h.note(s, e)
+	h.put(now, s.named(), body)
+	h.rouse()
 }
 
-// Figures are the gauges of one source; times in seconds.
-type Figures struct {
-	// Polled tells whether EventStaleness means anything yet.
-	Polled         bool
-	EventStaleness float64
-	PollStaleness  float64
-	WatermarkLag   float64
-	Stale          bool
-	// Gaps are known not to be complete, and cover GapTime together.
-	Gaps    int64
-	GapTime float64
+// toldOf reports whether a record told of the trouble and none has taken it
+// back.
+func (h *Health) toldOf(s *source, trouble string) bool {
+	if h == nil {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.told[s.key()+" "+trouble]
 }
 
-func (s *source) figures() Figures {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.clock.Now()
-	since := func(second int64) float64 {
-		return max(0, now.Add(s.offset).Sub(time.Unix(second, 0)).Seconds())
-	}
-	return Figures{
-		Polled:         s.standing.polled,
-		EventStaleness: since(s.standing.newest),
-		PollStaleness:  max(0, now.Sub(s.lastPage).Seconds()),
-		WatermarkLag:   since(s.standing.watermark),
-		Stale:          s.stale,
-		Gaps:           int64(len(s.standing.gaps)),
-		GapTime:        float64(s.standing.gaps.seconds()),
+// note keeps what a record tells of, or takes back.
+func (h *Health) note(s *source, e event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch e.name {
+	case eventStale, eventAuthFailing:
+		if h.told == nil {
+			h.told = map[string]bool{}
+		}
+		h.told[s.key()+" "+e.name] = true
+	case eventRecovered:
+		delete(h.told, s.key()+" "+e.from)
 	}
 }
 
-// resource names the organisation or workspace as Slack does.
-func resource(id slack.Identity, switched metadata.ResourceAttributesConfig) pcommon.Resource {
-	rb := metadata.NewResourceBuilder(switched)
-	for _, set := range []struct {
-		value string
-		put   func(string)
-	}{
-		{id.EnterpriseID, rb.SetSlackEnterpriseID},
-		{id.EnterpriseName, rb.SetSlackEnterpriseName},
-		{id.EnterpriseDomain, rb.SetSlackEnterpriseDomain},
-		{id.TeamID, rb.SetSlackTeamID},
-		{id.TeamName, rb.SetSlackTeamName},
-		{id.TeamDomain, rb.SetSlackTeamDomain},
-	} {
-		if set.value != "" {
-			set.put(set.value)
+// put adds a record to those that wait.
+func (h *Health) put(at time.Time, id slack.Identity, body healthBody) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		h.set.Logger.Error("A health record can't be made", zap.Error(err))
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.waiting) >= maxEvents {
+		// Never a heartbeat: what it counts would not be told.
+		if oldest := slices.IndexFunc(h.waiting, func(r healthRecord) bool { return r.name != eventHeartbeat }); oldest >= 0 {
+			h.waiting = slices.Delete(h.waiting, oldest, oldest+1)
+		}
+		if !h.dropping {
+			h.dropping = true
+			h.set.Logger.Warn("The pipeline refuses health records for too long; the oldest are dropped, the heartbeats go on telling the state")
 		}
 	}
-	return rb.Emit()
+	h.made++
+	h.waiting = append(h.waiting, healthRecord{
+		number: h.made, at: at, resource: resource(id, h.set.ResourceAttributes), name: body.Event, logType: body.LogType, body: text,
+	})
+}
+
+// rouse ends the sleep, as there may be something to send.
+func (h *Health) rouse() {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.wake != nil {
+		h.wake()
+	}
+}
+
+// Run sends records until the context ends.
+func (h *Health) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		// What happens from here on ends the sleep.
+		sleep, cancel := context.WithCancel(ctx)
+		h.mu.Lock()
+		h.wake = cancel
+		h.mu.Unlock()
+		if wait := h.step(ctx); wait > 0 {
+			_ = h.set.Clock.Sleep(sleep, wait)
+		}
+		cancel()
+	}
+}
+
+// step sends what waits, and says how long there is nothing to send.
+func (h *Health) step(ctx context.Context) time.Duration {
+	now := h.set.Clock.Now()
+	if h.nextBeat.IsZero() {
+		h.nextBeat = now.Add(h.cfg.HeartbeatInterval)
+	}
+	// The first one says something once each source was read.
+	unread := func(p *Poller) bool { return !p.allPolled() }
+	if h.beat == nil && (!now.Before(h.nextBeat) || !h.beaten && !slices.ContainsFunc(h.pollers, unread)) {
+		h.makeBeat(now)
+	}
+	for {
+		b, last := h.next()
+		if b == nil {
+			return max(h.nextBeat.Sub(h.set.Clock.Now()), time.Millisecond)
+		}
+		if _, err := h.out.send(ctx, b); err != nil {
+			return refusedPause
+		}
+		h.sent(last)
+		if h.beat != nil && last >= h.beat.last {
+			h.state.At, h.state.Reported, h.beat = h.beat.at.UnixMilli(), h.beat.reported, nil
+		}
+		h.save(ctx)
+	}
+}
+
+// makeBeat makes a heartbeat for each log type.
+func (h *Health) makeBeat(now time.Time) {
+	h.beat = &heartbeat{at: now, reported: maps.Clone(h.state.Reported)}
+	h.beaten, h.nextBeat = true, now.Add(h.cfg.HeartbeatInterval)
+	since := ""
+	if h.state.At > 0 {
+		since = moment(time.UnixMilli(h.state.At))
+	}
+	for _, p := range h.pollers {
+		body := healthBody{Event: eventHeartbeat, Receiver: h.set.ID.String(), LogType: p.kind, Time: moment(now), Since: since}
+		p.describe(&body, h.state.Reported, h.beat.reported)
+		h.put(now, p.whole.named(), body)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.beat.last = h.made
+}
+
+// next is a batch of what waits, of one resource, and the number of its last
+// record.
+func (h *Health) next() (b *batch, last int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.waiting) == 0 {
+		h.dropping = false
+		return nil, 0
+	}
+	records := slices.Clone(h.waiting)
+	b = &batch{resource: records[0].resource, scope: h.set.Scope}
+	b.write = func(i int, text []byte, to plog.LogRecordSlice) { h.write(&records[i], text, to) }
+	for i := range records {
+		r := &records[i]
+		if b.full() || !r.resource.Attributes().Equal(b.resource.Attributes()) {
+			break
+		}
+		h.write(r, r.body, b.add(r.body, r.uid()))
+		last = r.number
+	}
+	return b, last
+}
+
+// sent takes out what was accepted. What was dropped meanwhile is gone already.
+func (h *Health) sent(last int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.waiting = slices.DeleteFunc(h.waiting, func(r healthRecord) bool { return r.number <= last })
+}
+
+// save writes the state. What waits is not in it: the next heartbeat tells how
+// all stands.
+func (h *Health) save(ctx context.Context) {
+	h.mu.Lock()
+	h.state.Told = maps.Clone(h.told)
+	h.mu.Unlock()
+	if err := h.set.Store.Save(context.WithoutCancel(ctx), healthKey, &h.state, nil); err != nil && !errors.Is(err, checkpoint.ErrClosed) {
+		// The pollers' own saves fail as well, and say what to do.
+		h.set.Logger.Debug("The state of the health records can't be saved", zap.Error(err))
+	}
+}
+
+// uid is the same however often the record is offered, and no other record's:
+// its body names the receiver and what happened, and the time makes it unique.
+func (r *healthRecord) uid() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s", r.at.UnixNano(), r.body))
+	return hex.EncodeToString(sum[:16])
+}
+
+// write appends the log record.
+func (h *Health) write(r *healthRecord, text []byte, to plog.LogRecordSlice) {
+	lr := to.AppendEmpty()
+	lr.SetTimestamp(pcommon.NewTimestampFromTime(r.at))
+	lr.SetObservedTimestamp(pcommon.NewTimestampFromTime(h.set.Clock.Now()))
+	lr.SetEventName("slack.collection." + r.name)
+	lr.SetSeverityNumber(plog.SeverityNumberInfo)
+	switch r.name {
+	case eventGapOpened, eventStale, eventAuthFailing:
+		lr.SetSeverityNumber(plog.SeverityNumberWarn)
+	}
+	attrs := lr.Attributes()
+	attrs.PutStr("slack.log.type", "collection")
+	attrs.PutStr("slack.log.event", r.name)
+	attrs.PutStr("slack.log.about", r.logType)
+	attrs.PutStr("log.record.uid", r.uid())
+	if h.cfg.Body == record.BodyMap {
+		var parsed map[string]any
+		if json.Unmarshal(text, &parsed) == nil && lr.Body().SetEmptyMap().FromRaw(counted(parsed)) == nil {
+			return
+		}
+	}
+	// Also with body: none, as this is all that the record says.
+	lr.Body().SetStr(string(text))
+}
+
+// key tells the sources of a receiver apart.
+func (s *source) key() string {
+	if s.team == "" {
+		return s.poller.kind
+	}
+	return s.poller.kind + "." + s.team
 }
