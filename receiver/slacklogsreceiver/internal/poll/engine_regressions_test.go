@@ -120,3 +120,24 @@ func TestNoDateAtAll(t *testing.T) {
 	require.Equal(t, slacktest.PathAuthTest, w.slack.Calls()[enoughUndated-1].Path)
 	require.Equal(t, 1, w.logs.FilterMessageSnippet("without a Date header").Len())
 }
+
+// Answers that each tell another time, far from the local clock's: nothing can
+// be read by such a time, but Slack is not asked without end.
+func TestDatesThatNeverAgree(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, slacktest.Options{})
+	n := 0
+	w.onAnswer = func(header http.Header) {
+		n++
+		header.Set("Date", w.now.Add(time.Duration(n)*3*time.Hour).UTC().Format(http.TimeFormat))
+	}
+	require.NoError(t, w.start())
+	w.run(30 * time.Minute)
+	require.Less(t, len(w.slack.Calls()), 60)
+	require.ErrorContains(t, w.status[len(w.status)-1], "another time")
+	w.onAnswer = nil
+	w.fill("e", 5, w.now.Add(-time.Hour), w.now)
+	w.run(5 * time.Minute)
+	w.requireAll("e", 5)
+	require.NoError(t, w.status[len(w.status)-1])
+}

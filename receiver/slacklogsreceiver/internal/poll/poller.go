@@ -43,6 +43,9 @@ const (
 	enoughUndated = 3
 )
 
+// errNoTime is why polling does not begin.
+var errNoTime = errors.New("each answer of Slack comes with another time, and none is near the local clock; check the clock, and whether a proxy changes the Date header")
+
 // errSave is why a log type that can't save its state is in trouble.
 var errSave = errors.New("the state can't be saved")
 
@@ -116,8 +119,9 @@ type Poller struct {
 	identity     slack.Identity
 	identified   bool
 	identifiedAt time.Time
-	// undated counts the answers that did not tell Slack's time.
-	undated int
+	// undated counts the answers that did not tell Slack's time, unsure those
+	// that each told another.
+	undated, unsure int
 
 	failures int
 	retryAt  time.Time
@@ -219,9 +223,13 @@ func (p *Poller) identify(ctx context.Context) error {
 	}
 	if p.client.Unsure() {
 		// Slack's clock and the local one are far apart; a second answer tells
-		// whether the first was right.
+		// whether the first was right. Answers that never agree must not spin.
+		if p.unsure++; p.unsure > enoughUndated {
+			return errNoTime
+		}
 		return nil
 	}
+	p.unsure = 0
 	if p.client.Undated() {
 		if p.undated++; p.undated < enoughUndated {
 			return nil
