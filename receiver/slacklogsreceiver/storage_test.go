@@ -490,9 +490,9 @@ func TestStorageThatCannotBeRead(t *testing.T) {
 					require.ErrorContains(t, err, tt.want)
 					assert.Zero(t, w.storage.clients())
 					require.Equal(t, state, w.storage.contents(), "the state is left as it was")
+					require.Equal(t, calls, w.fake.CallCount())
 				}
 				assert.GreaterOrEqual(t, failed, 2, "a document and a chunk at least")
-				assert.Equal(t, calls, w.fake.CallCount())
 				w.clock.rest(t)
 				w.polls(3)
 				assert.Zero(t, w.requireAll())
