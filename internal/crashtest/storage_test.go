@@ -227,7 +227,7 @@ func TestStorageThatCannotBeUsed(t *testing.T) {
 		tests = append(tests,
 			test{"gone: " + key, change(key, func([]byte) []byte { return nil }), unusable(key, "is gone")},
 			test{"empty: " + key, change(key, func([]byte) []byte { return []byte{} }), unusable(key, "is gone")},
-			test{"flipped digit: " + key, change(key, func(v []byte) []byte { return flip(v, bytes.LastIndexAny(v[:len(v)-20], "0123456789")) }), unusable(key, "is damaged")},
+			test{"flipped digit: " + key, change(key, func(v []byte) []byte { return flip(v, bytes.LastIndexAny(v[:len(v)-len(`,"crc":"01234567"}`)], "0123456789")) }), unusable(key, "is damaged")},
 			test{"cut: " + key, change(key, func(v []byte) []byte { return v[:len(v)/2] }), unusable(key, "is not a state of this receiver")},
 			test{
 				"from the future: " + key, change(key, func(v []byte) []byte { return bytes.Replace(v, []byte(`"version":1`), []byte(`"version":2`), 1) }),
@@ -579,7 +579,10 @@ func TestStorageOfAnotherOrganisation(t *testing.T) {
 	stopped()
 	require.Equal(t, 3, strings.Count(e.out.String(), sentence), "once for each log type")
 	e.terminate()
-	require.Equal(t, state, contents(t, e.stateFile()), "the state is not touched")
+	after := contents(t, e.stateFile())
+	delete(state, "holder")
+	delete(after, "holder") // which collector had it last
+	require.Equal(t, state, after, "the state is not touched")
 
 	e.start()
 	stopped()
