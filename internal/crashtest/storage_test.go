@@ -227,7 +227,9 @@ func TestStorageThatCannotBeUsed(t *testing.T) {
 		tests = append(tests,
 			test{"gone: " + key, change(key, func([]byte) []byte { return nil }), unusable(key, "is gone")},
 			test{"empty: " + key, change(key, func([]byte) []byte { return []byte{} }), unusable(key, "is gone")},
-			test{"flipped digit: " + key, change(key, func(v []byte) []byte { return flip(v, bytes.LastIndexAny(v[:len(v)-len(`,"crc":"01234567"}`)], "0123456789")) }), unusable(key, "is damaged")},
+			test{"flipped digit: " + key, change(key, func(v []byte) []byte {
+				return flip(v, bytes.LastIndexAny(v[:len(v)-len(`,"crc":"01234567"}`)], "0123456789"))
+			}), unusable(key, "is damaged")},
 			test{"cut: " + key, change(key, func(v []byte) []byte { return v[:len(v)/2] }), unusable(key, "is not a state of this receiver")},
 			test{
 				"from the future: " + key, change(key, func(v []byte) []byte { return bytes.Replace(v, []byte(`"version":1`), []byte(`"version":2`), 1) }),
