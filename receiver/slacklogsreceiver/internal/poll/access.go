@@ -6,6 +6,7 @@ package poll // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklog
 import (
 	"context"
 	"math"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
@@ -47,6 +48,8 @@ func NewAccess(ctx context.Context, set Settings, cfg ListSettings) (*Poller, er
 func (a *access) ask(ctx context.Context, q slack.ListQuery) (*slack.Page, error) {
 	return a.client.AccessLogs(ctx, q)
 }
+
+func (a *access) remembered() time.Duration { return a.cfg.SweepWindow }
 
 // floor leaves out rows that were inactive for a window before the last time
 // that all was read: what was delivered of them is forgotten.

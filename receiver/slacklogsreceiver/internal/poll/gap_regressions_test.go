@@ -76,16 +76,23 @@ func TestGapBeforeSlacksHistoryIsGivenUp(t *testing.T) {
 	assert.Equal(t, 1, w.logs.FilterMessageSnippet("Gap given up").Len())
 }
 
+// newTwinsWorld has eight equal rows in one second, over the edge of a page.
+func newTwinsWorld(t *testing.T) (w *listWorld, twins []slacktest.Change) {
+	t.Helper()
+	w = newListWorld(t, "integration", slacktest.Options{})
+	w.cfg.PageSize, w.cfg.Overlap = 10, 20*time.Hour
+	w.fillChanges("T0PIER", 5, time.Second, noon)
+	twins = slices.Repeat([]slacktest.Change{change("T0PIER", "TWIN", noon.Add(-time.Hour))}, 8)
+	w.slack.AddChange(twins...)
+	w.fillChanges("T0PIER", 30, time.Minute, noon.Add(-2*time.Hour))
+	return w, twins
+}
+
 // A second that no answer shows whole since the one that would can't be read:
 // that reading does not say that it is complete.
 func TestTwinsThatCannotBeReadStayAGap(t *testing.T) {
 	t.Parallel()
-	w := newListWorld(t, "integration", slacktest.Options{})
-	w.cfg.PageSize, w.cfg.Overlap = 10, 20*time.Hour
-	w.fillChanges("T0PIER", 5, time.Second, noon)
-	row := change("T0PIER", "TWIN", noon.Add(-time.Hour))
-	w.slack.AddChange(slices.Repeat([]slacktest.Change{row}, 8)...)
-	w.fillChanges("T0PIER", 30, time.Minute, noon.Add(-2*time.Hour))
+	w, twins := newTwinsWorld(t)
 	// Only pages of the usual size can be read.
 	w.onRequest = func(r *http.Request) *http.Response {
 		if isList(r) && r.URL.Query().Get("count") != "10" {
@@ -104,19 +111,14 @@ func TestTwinsThatCannotBeReadStayAGap(t *testing.T) {
 	w.onRequest = nil
 	w.run(30 * time.Minute)
 	require.Empty(t, w.gaps())
-	w.requireOnce(changeUIDs(slices.Repeat([]slacktest.Change{row}, 8)))
+	w.requireOnce(changeUIDs(twins))
 }
 
 // Equal rows that no answer showed whole while the list kept shifting; later no
 // page's edge splits them any more, so all were seen.
 func TestGapOfEqualRowsClosesWhenTheyAreSeen(t *testing.T) {
 	t.Parallel()
-	w := newListWorld(t, "integration", slacktest.Options{})
-	w.cfg.PageSize, w.cfg.Overlap = 10, 20*time.Hour
-	w.fillChanges("T0PIER", 5, time.Second, noon)
-	row := change("T0PIER", "TWIN", noon.Add(-time.Hour))
-	w.slack.AddChange(slices.Repeat([]slacktest.Change{row}, 8)...)
-	w.fillChanges("T0PIER", 30, time.Minute, noon.Add(-2*time.Hour))
+	w, twins := newTwinsWorld(t)
 	n := 0
 	// The list shifts so much that the place asked for never holds the second.
 	w.onRequest = func(r *http.Request) *http.Response {
@@ -141,18 +143,13 @@ func TestGapOfEqualRowsClosesWhenTheyAreSeen(t *testing.T) {
 	}
 	w.run(3 * time.Hour)
 	require.Empty(t, w.gaps())
-	w.requireOnce(changeUIDs(slices.Repeat([]slacktest.Change{row}, 8)))
+	w.requireOnce(changeUIDs(twins))
 }
 
 // Sweeps that are switched off do not complete what they did not read.
 func TestSweepsSwitchedOffWithAGap(t *testing.T) {
 	t.Parallel()
-	w := newListWorld(t, "access", slacktest.Options{AccessOrder: slacktest.ByFirst})
-	w.cfg.PageSize, w.cfg.SweepInterval, w.cfg.SweepWindow = 5, 30*time.Minute, 5*time.Hour
-	w.cfg.RequestsPerMinute = 300
-	w.fillLogins("T0PIER", 600, 20*time.Second, noon)
-	require.NoError(t, w.start())
-	w.run(65 * time.Minute)
+	w := newSweptWorld(t)
 	w.cfg.RequestsPerMinute = 1
 	require.NoError(t, w.start())
 	w.run(3 * time.Hour)

@@ -102,15 +102,22 @@ func TestSweepThatIsNotFinishedIsAGap(t *testing.T) {
 	w.requireAll("e", 3000)
 }
 
-// The same for access logs, and a gap that no reading reaches any more.
-func TestAccessSweepThatIsNotFinishedIsAGap(t *testing.T) {
-	t.Parallel()
+// newSweptWorld has an access list that only sweeps see whole, and a sweep done.
+func newSweptWorld(t *testing.T) *listWorld {
+	t.Helper()
 	w := newListWorld(t, "access", slacktest.Options{AccessOrder: slacktest.ByFirst})
 	w.cfg.PageSize, w.cfg.SweepInterval, w.cfg.SweepWindow = 5, 30*time.Minute, 5*time.Hour
 	w.cfg.RequestsPerMinute = 300
 	w.fillLogins("T0PIER", 600, 20*time.Second, noon)
 	require.NoError(t, w.start())
 	w.run(65 * time.Minute)
+	return w
+}
+
+// The same for access logs, and a gap that no reading reaches any more.
+func TestAccessSweepThatIsNotFinishedIsAGap(t *testing.T) {
+	t.Parallel()
+	w := newSweptWorld(t)
 	require.Empty(t, w.gaps())
 
 	w.cfg.RequestsPerMinute = 1

@@ -5,6 +5,7 @@ package poll // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklog
 
 import (
 	"context"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
@@ -47,6 +48,8 @@ func (g *integration) ask(ctx context.Context, q slack.ListQuery) (*slack.Page, 
 	clear(g.shown)
 	return g.client.IntegrationLogs(ctx, q)
 }
+
+func (g *integration) remembered() time.Duration { return g.cfg.Overlap }
 
 // floor is an overlap before the last reading of the whole overlap.
 func (g *integration) floor(w *workspace) int64 {

@@ -80,6 +80,8 @@ type lists struct {
 // listKind is what access and integration logs each bring of their own.
 type listKind interface {
 	ask(ctx context.Context, q slack.ListQuery) (*slack.Page, error)
+	// remembered is for how long a row that is quiet is known.
+	remembered() time.Duration
 	// floor is the second before which rows of the workspace are read past.
 	floor(w *workspace) int64
 	// due opens the readings of the workspace that are due.
@@ -439,10 +441,7 @@ func (l *lists) comeBack(w *workspace) {
 	if !ahead(w.state.Read) {
 		return
 	}
-	window := int64(l.cfg.SweepWindow.Seconds())
-	if l.kind == "integration" {
-		window = int64(l.cfg.Overlap.Seconds())
-	}
+	window := int64(l.list.remembered().Seconds())
 	w.state.Read = max(1, now-window)
 	w.state.Swept = min(w.state.Swept, w.state.Read)
 	if w.state.Forgotten > now-window/2 {

@@ -347,16 +347,7 @@ func (p *Poller) report() {
 			break
 		}
 	}
-	refusal := p.callErr
-	if !needsInstall(refusal) {
-		refusal = trouble
-	}
-	switch told := p.set.Health.toldOf(p.whole, eventAuthFailing); {
-	case !told && needsInstall(refusal):
-		p.whole.happened(event{name: eventAuthFailing, problem: refusal.Error()})
-	case told && p.callErr == nil && trouble == nil && p.identified && p.allPolled():
-		p.whole.happened(event{name: eventRecovered, from: eventAuthFailing})
-	}
+	p.reportAuth(trouble)
 	kind := problem(worst)
 	if kind == p.reported {
 		return
@@ -376,6 +367,21 @@ func (p *Poller) report() {
 		p.set.Status(fmt.Errorf("%s logs: %w", p.kind, worst))
 	}
 	p.reported = kind
+}
+
+// reportAuth tells the health records when a token or its rights are refused,
+// and when calls go well again.
+func (p *Poller) reportAuth(trouble error) {
+	refusal := p.callErr
+	if !needsInstall(refusal) {
+		refusal = trouble
+	}
+	switch told := p.set.Health.toldOf(p.whole, eventAuthFailing); {
+	case !told && needsInstall(refusal):
+		p.whole.happened(event{name: eventAuthFailing, problem: refusal.Error()})
+	case told && p.callErr == nil && trouble == nil && p.identified && p.allPolled():
+		p.whole.happened(event{name: eventRecovered, from: eventAuthFailing})
+	}
 }
 
 // setProblem keeps what is wrong for the health records.
