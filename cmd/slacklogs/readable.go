@@ -84,7 +84,7 @@ func (f finding) on() bool {
 	case !ok:
 		return false
 	default:
-		return e.Class != slack.NeedsConfig && !e.Class.NeedsInstall()
+		return e.Class != slack.NeedsConfig && e.Class != slack.Fault && !e.Class.NeedsInstall()
 	}
 }
 

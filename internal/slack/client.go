@@ -46,6 +46,8 @@ type Settings struct {
 	HTTP *http.Client
 	// Token goes into the Authorization header; empty when HTTP adds it.
 	Token string
+	// Tokens brings the token of each call in place of Token; nil = Token.
+	Tokens TokenSource
 	// Endpoint and AuditEndpoint are base addresses without a slash at the end.
 	Endpoint, AuditEndpoint string
 	UserAgent               string
@@ -86,71 +88,6 @@ func (c *Client) Now() (now time.Time, known bool) {
 	return c.slackDate.Add(max(0, local.Sub(c.dateSeen))), true
 }
 
-// Identity is whose token it is, from auth.test. For a token of the
-// organisation TeamID is empty.
-type Identity struct {
-	EnterpriseID, EnterpriseName, EnterpriseDomain string
-	TeamID, TeamName, TeamDomain                   string
-}
-
-// Org is the id that state belongs to: the organisation, else the workspace.
-func (i Identity) Org() string {
-	if i.EnterpriseID != "" {
-		return i.EnterpriseID
-	}
-	return i.TeamID
-}
-
-// AuthTest asks auth.test whose token it is.
-func (c *Client) AuthTest(ctx context.Context) (Identity, error) {
-	const method = MethodAuthTest
-	ans, err := c.call(ctx, method, http.MethodPost, c.set.Endpoint+"/auth.test", nil)
-	if err != nil {
-		return Identity{}, err
-	}
-	var a struct {
-		refusal
-		URL            string `json:"url"`
-		Team           string `json:"team"`
-		TeamID         string `json:"team_id"`
-		EnterpriseID   string `json:"enterprise_id"`
-		EnterpriseName string `json:"enterprise_name"`
-	}
-	body, err := ans.bytes(maxErrorBytes)
-	if err != nil || json.Unmarshal(body, &a) != nil {
-		return Identity{}, c.failed(ctx, ans, newError(method, CodeUnreadable, ""))
-	}
-	if e := c.refused(ans, a.refusal); e != nil {
-		return Identity{}, c.failed(ctx, ans, e)
-	}
-	if a.TeamID == "" && a.EnterpriseID == "" {
-		return Identity{}, c.failed(ctx, ans, newError(method, CodeUnreadable, "auth.test names no team"))
-	}
-	c.keepTime(ans)
-	c.observe(ctx, ans, "")
-
-	domain := ""
-	if u, err := url.Parse(a.URL); err == nil {
-		domain, _, _ = strings.Cut(u.Hostname(), ".")
-	}
-	if strings.HasPrefix(a.TeamID, "E") || a.TeamID == "" {
-		// A token of the organisation names the organisation as its team.
-		name := a.Team
-		if name == "" {
-			name = a.EnterpriseName
-		}
-		id := a.TeamID
-		if id == "" {
-			id = a.EnterpriseID
-		}
-		return Identity{EnterpriseID: id, EnterpriseName: name, EnterpriseDomain: domain}, nil
-	}
-	return Identity{
-		EnterpriseID: a.EnterpriseID, EnterpriseName: a.EnterpriseName,
-		TeamID: a.TeamID, TeamName: a.Team, TeamDomain: domain,
-	}, nil
-}
-
 // AuditQuery is one call of GET /audit/v1/logs. Oldest and Latest are Unix
 // seconds, both inclusive. They go with every call: a cursor does not carry
 // them.
@@ -170,7 +107,7 @@ func (c *Client) AuditLogs(ctx context.Context, q AuditQuery) (*Page, error) {
 	if q.Cursor != "" {
 		values.Set("cursor", q.Cursor)
 	}
-	ans, err := c.call(ctx, "audit.logs", http.MethodGet, c.set.AuditEndpoint+"/logs", values)
+	ans, err := c.call(ctx, request{method: "audit.logs", verb: http.MethodGet, address: c.set.AuditEndpoint + "/logs", query: values})
 	if err != nil {
 		return nil, refusedCursor(err, q.Cursor)
 	}
@@ -312,7 +249,11 @@ type answer struct {
 	// date is the Date header, and seen the local time when it came.
 	date, seen time.Time
 	retryAfter string
-	body       []byte
+	// scopes are the header X-OAuth-Scopes; nil without it. token is what the
+	// request was sent with, as far as it is known.
+	scopes []string
+	token  string
+	body   []byte
 	// gzip unpacks the body; nil when that is not compressed.
 	gzip    *gzip.Reader
 	took    time.Duration
@@ -362,12 +303,32 @@ func (a *answer) bytes(limit int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(r, limit))
 }
 
+// request is one call.
+type request struct {
+	// method is Slack's name of the call, verb that of HTTP.
+	method, verb, address string
+	query                 url.Values
+	// form is the body of a call that an app makes with its own credentials, in
+	// place of a token; nil = none.
+	form url.Values
+	app  App
+}
+
 // call sends one request and reads the answer whole. An answer of 200 comes
 // back for decoding; whoever decodes it reports its outcome.
-func (c *Client) call(ctx context.Context, method, verb, address string, query url.Values) (*answer, error) {
+func (c *Client) call(ctx context.Context, r request) (*answer, error) {
+	ans := &answer{method: r.method}
+	if c.set.Tokens != nil && r.form == nil {
+		token, err := c.set.Tokens.Token(ctx)
+		if err != nil {
+			return nil, err // there was no call
+		}
+		ans.token = token
+	} else if r.form == nil {
+		ans.token = c.set.Token
+	}
 	start := c.set.Clock.Now()
-	ans := &answer{method: method}
-	err := c.send(ctx, ans, verb, address, query)
+	err := c.send(ctx, ans, r)
 	ans.took = c.set.Clock.Now().Sub(start)
 	if err != nil {
 		return nil, c.failed(ctx, ans, err)
@@ -375,18 +336,38 @@ func (c *Client) call(ctx context.Context, method, verb, address string, query u
 	return ans, nil
 }
 
-func (c *Client) send(ctx context.Context, ans *answer, verb, address string, query url.Values) *Error {
-	req, err := http.NewRequestWithContext(ctx, verb, address, http.NoBody)
-	if err != nil {
-		return newError(ans.method, "bad_endpoint", "")
+// newRequest writes the request of HTTP. What is secret goes into a header or
+// the body, never into the address.
+func (c *Client) newRequest(ctx context.Context, ans *answer, r request) (*http.Request, error) {
+	var body io.Reader = http.NoBody
+	if r.form != nil {
+		body = strings.NewReader(r.form.Encode())
 	}
-	req.URL.RawQuery = query.Encode()
+	req, err := http.NewRequestWithContext(ctx, r.verb, r.address, body)
+	if err != nil {
+		return nil, err
+	}
+	req.URL.RawQuery = r.query.Encode()
 	// Asking for gzip by hand leaves the answer compressed while it waits.
 	req.Header.Set("Accept-Encoding", "gzip")
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", c.set.UserAgent)
-	if c.set.Token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.set.Token)
+	if r.form != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	switch {
+	case ans.token != "":
+		req.Header.Set("Authorization", "Bearer "+ans.token)
+	case r.app.ClientSecret != "":
+		req.SetBasicAuth(url.QueryEscape(r.app.ClientID), url.QueryEscape(string(r.app.ClientSecret)))
+	}
+	return req, nil
+}
+
+func (c *Client) send(ctx context.Context, ans *answer, r request) *Error {
+	req, err := c.newRequest(ctx, ans, r)
+	if err != nil {
+		return newError(ans.method, "bad_endpoint", "")
 	}
 	resp, err := c.set.HTTP.Do(req)
 	if err != nil {
@@ -398,6 +379,9 @@ func (c *Client) send(ctx context.Context, ans *answer, verb, address string, qu
 		ans.date, ans.seen = date, c.set.Clock.Now()
 	}
 	ans.retryAfter = resp.Header.Get("Retry-After")
+	if scopes := resp.Header.Values("X-OAuth-Scopes"); len(scopes) > 0 {
+		ans.scopes = splitScopes(strings.Join(scopes, ","))
+	}
 	if strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") {
 		ans.gzip = &c.gzip
 	}
@@ -517,6 +501,9 @@ func transferError(method string, err error) *Error {
 
 // failed reports a failed call and returns its error.
 func (c *Client) failed(ctx context.Context, ans *answer, e *Error) error {
+	if e.Class == NeedsToken && c.set.Tokens != nil && ans.token != "" {
+		c.set.Tokens.Refused(ans.token, e.Code)
+	}
 	c.observe(ctx, ans, e.Code)
 	return e
 }

@@ -97,7 +97,7 @@ func statusError(method string, status int) *Error {
 	case status == http.StatusProxyAuthRequired:
 		e.Class, e.Advice = NeedsConfig, "The proxy wants a login; check proxy_url."
 	case status >= 400 && status < 500:
-		e.Class, e.Advice = NeedsConfig, adviceFault
+		e.Class, e.Advice = Fault, adviceFault
 	}
 	return e
 }

@@ -60,7 +60,7 @@ func (q ListQuery) values() url.Values {
 
 // webList asks a method of the Web API for a page of what stands under key.
 func (c *Client) webList(ctx context.Context, method, key string, values url.Values, cursor string) (*Page, error) {
-	ans, err := c.call(ctx, method, http.MethodGet, c.set.Endpoint+"/"+method, values)
+	ans, err := c.call(ctx, request{method: method, verb: http.MethodGet, address: c.set.Endpoint + "/" + method, query: values})
 	if err != nil {
 		return nil, refusedCursor(err, cursor)
 	}

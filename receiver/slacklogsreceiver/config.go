@@ -21,12 +21,13 @@ import (
 	"go.opentelemetry.io/collector/config/configretry"
 
 	"github.com/slacklogs/otelcol-slacklogs/internal/record"
+	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/metadata"
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/poll"
 )
 
 const (
-	defaultEndpoint = "https://slack.com/api"
+	defaultEndpoint = slack.Endpoint
 	// slackAuditLimit is Slack's own limit of audit calls a minute, for all
 	// apps of an organisation together.
 	slackAuditLimit = 50
@@ -37,12 +38,6 @@ const (
 
 // workspaceID is what the id of a workspace looks like.
 var workspaceID = regexp.MustCompile(`^[A-Z][A-Z0-9]{1,29}$`)
-
-// auditEndpoints are the audit APIs that belong to Slack's Web APIs.
-var auditEndpoints = map[string]string{
-	"slack.com":     "https://api.slack.com/audit/v1",
-	"slack-gov.com": "https://api.slack-gov.com/audit/v1",
-}
 
 // Config is the receiver's configuration.
 type Config struct {
@@ -230,7 +225,7 @@ func (c *Config) Validate() error {
 		// Only the audit logs need this address.
 		if audit := c.auditEndpoint(); audit == "" {
 			errs = append(errs, fmt.Errorf("audit_endpoint: unset, and endpoint %q is neither slack.com nor slack-gov.com; set the address of the audit API", redacted(c.Endpoint)))
-		} else if err := checkEndpoint("audit_endpoint", audit, auditEndpoints["slack.com"]); err != nil {
+		} else if err := checkEndpoint("audit_endpoint", audit, slack.AuditEndpoint(defaultEndpoint)); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -271,14 +266,7 @@ func (c *Config) auditEndpoint() string {
 	if c.AuditEndpoint != "" {
 		return strings.TrimRight(c.AuditEndpoint, "/")
 	}
-	u, err := url.Parse(c.Endpoint)
-	if err != nil {
-		return ""
-	}
-	if u.Port() != "" && u.Port() != "443" {
-		return ""
-	}
-	return auditEndpoints[strings.ToLower(strings.TrimPrefix(u.Hostname(), "www."))]
+	return slack.AuditEndpoint(c.Endpoint)
 }
 
 // checkEndpoint wants https, as the token travels with each call; http only to

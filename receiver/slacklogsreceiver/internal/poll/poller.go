@@ -217,10 +217,11 @@ func (p *Poller) step(ctx context.Context) (wait time.Duration, throttled bool) 
 // of another organisation must not be touched.
 func (p *Poller) identify(ctx context.Context) error {
 	p.from = p.whole
-	id, err := p.client.AuthTest(ctx)
+	info, err := p.client.AuthTest(ctx)
 	if err != nil {
 		return err
 	}
+	id := info.Identity
 	if p.client.Unsure() {
 		// Slack's clock and the local one are far apart; a second answer tells
 		// whether the first was right. Answers that never agree must not spin.
