@@ -39,8 +39,21 @@ func (w *world) control(token string) http.Handler {
 	mux.HandleFunc("POST /control/down", func(_ http.ResponseWriter, r *http.Request) {
 		w.slack.Down(r.FormValue("on") == "1")
 	})
-	mux.HandleFunc("POST /control/revoke", func(http.ResponseWriter, *http.Request) { w.slack.Revoke(token) })
-	mux.HandleFunc("POST /control/restore", func(http.ResponseWriter, *http.Request) { w.slack.Restore(token) })
+	mux.HandleFunc("POST /control/revoke", func(_ http.ResponseWriter, r *http.Request) {
+		w.slack.Revoke(cmp.Or(r.FormValue("token"), token))
+	})
+	mux.HandleFunc("POST /control/restore", func(_ http.ResponseWriter, r *http.Request) {
+		w.slack.Restore(cmp.Or(r.FormValue("token"), token))
+	})
+	mux.HandleFunc("POST /control/expire", func(http.ResponseWriter, *http.Request) { w.slack.ExpireTokens(w.app) })
+	mux.HandleFunc("POST /control/install", func(rw http.ResponseWriter, _ *http.Request) {
+		access, refresh := w.slack.InstallApp(w.app)
+		rw.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(rw).Encode(map[string]string{"access_token": access, "refresh_token": refresh})
+	})
+	mux.HandleFunc("POST /control/deny", func(_ http.ResponseWriter, r *http.Request) {
+		w.slack.Deny(r.FormValue("path"), r.FormValue("code"))
+	})
 	mux.HandleFunc("POST /control/faults", func(_ http.ResponseWriter, r *http.Request) {
 		w.faults(intParam(r, "every", 0))
 	})

@@ -12,6 +12,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/slacktest"
 )
 
 type simulateFlags struct {
@@ -25,6 +27,8 @@ type simulateFlags struct {
 	rate                                 float64
 	burst, late, control, measure        bool
 	seed                                 uint64
+	app                                  slacktest.App
+	redirectURL                          string
 }
 
 func parseSimulate(args []string, stderr io.Writer) (simulateFlags, error) {
@@ -50,6 +54,12 @@ func parseSimulate(args []string, stderr io.Writer) (simulateFlags, error) {
 	set.IntVar(&f.webLimit, "web-limit", 20, "calls a minute of each other method for each workspace; 0 = no limit")
 	set.Uint64Var(&f.seed, "seed", 1, "the same seed makes up the same company")
 	set.StringVar(&f.token, "token", "any", "the token that is accepted; any = every one")
+	set.StringVar(&f.app.ClientID, "client-id", "111.222", "client `id` of the app that Slack knows, for /oauth/v2/authorize and oauth.v2.access")
+	set.StringVar(&f.app.ClientSecret, "client-secret", "simulator-secret", "client `secret` of the app; empty = a public client, which needs PKCE")
+	set.StringVar(&f.redirectURL, "redirect-url", "", "the `URL` that the app may redirect to, or below; empty = any that is https, or on loopback for a public client")
+	set.BoolVar(&f.app.Rotation, "rotation", false, "let the tokens that the app is given expire, and come with refresh tokens")
+	set.DurationVar(&f.app.TokenLife, "token-life", 12*time.Hour, "how long such a token lasts")
+	set.DurationVar(&f.app.Grace, "grace", 30*time.Second, "how long a used refresh token still works; 0 = not at all")
 	set.BoolVar(&f.control, "control", false, "let tests steer the simulation under /control/")
 	set.BoolVar(&f.measure, "measure", false, "print how much an organisation of 1000 users logs in a day, and end")
 	if err := set.Parse(args); err != nil {
@@ -80,6 +90,10 @@ func (f simulateFlags) problem(rest []string) string {
 		return "--refused must be 0 or the number of a workspace, 1 to --workspaces"
 	case !isAccessOrder(f.accessOrder):
 		return fmt.Sprintf("--access-order must be last, first or none, not %q", f.accessOrder)
+	case f.app.ClientID == "":
+		return "--client-id must not be empty"
+	case f.app.TokenLife < time.Second || f.app.Grace < 0:
+		return "--token-life must be at least 1s, and --grace not below 0"
 	case f.token == "":
 		return "--token must not be empty; any accepts every token"
 	}

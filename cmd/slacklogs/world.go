@@ -30,6 +30,7 @@ type world struct {
 	slack *slacktest.Server
 	now   func() time.Time
 	late  bool
+	app   string   // the client id of the app that is known
 	teams []string // the workspaces that the token can read
 
 	entries, logins, repeats, changes flow // used by past and live only
@@ -76,6 +77,7 @@ func newWorld(f simulateFlags, now func() time.Time) *world {
 		}),
 		now:       now,
 		late:      f.late,
+		app:       f.app.ClientID,
 		org:       slacktest.NewOrganisation(f.seed),
 		lastBurst: now(),
 	}
@@ -85,11 +87,25 @@ func newWorld(f simulateFlags, now func() time.Time) *world {
 		w.teams = append(w.teams, team.ID)
 	}
 	w.slack.SetToken(tokenName(f.token), id)
+	w.slack.SetApp(f.slackApp(id))
 	if f.refused > 0 {
 		w.slack.Refuse(w.teams[f.refused-1], "team_access_not_granted")
 	}
 	w.faults(f.faults)
 	return w
+}
+
+// slackApp is the app of the flags, which the owner of --token installs.
+func (f simulateFlags) slackApp(owner slacktest.Identity) slacktest.App {
+	app := f.app
+	app.ID, app.Scopes, app.Installer = "A04SLACKLOGS", owner.Scopes, owner
+	if f.redirectURL != "" {
+		app.RedirectURLs = []string{f.redirectURL}
+	}
+	if app.Grace == 0 {
+		app.Grace = -1 // 0 would be the default
+	}
+	return app
 }
 
 var accessOrders = map[string]slacktest.AccessOrder{

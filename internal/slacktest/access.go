@@ -53,8 +53,8 @@ func (s *Server) Logins(team string) []Login {
 }
 
 // accessLogs serves one page: by cursor to calls with a limit, by number to others.
-func (s *Server) accessLogs(call Call, who Identity, known, empty bool) answer {
-	team, no := s.admit(call, who, known)
+func (s *Server) accessLogs(call Call, who caller, empty bool) answer {
+	team, no := s.admit(call, who)
 	if no != nil {
 		return *no
 	}

@@ -22,12 +22,14 @@ const (
 
 // auditLogs serves one page. It knows nothing of earlier pages but what cursor and parameters say.
 // An empty page gives its caller nothing but a cursor to where it is.
-func (s *Server) auditLogs(call Call, who Identity, known, empty bool) answer {
+func (s *Server) auditLogs(call Call, who caller, empty bool) answer {
 	switch {
 	case call.Method != http.MethodGet:
 		return errorAnswer(http.StatusMethodNotAllowed, "method_not_allowed")
-	case !known:
+	case !who.known():
 		return answer{status: http.StatusUnauthorized, header: http.Header{}} // Slack sends no body here
+	case who.BotID != "":
+		return errorAnswer(http.StatusForbidden, "not_allowed_token_type")
 	case !slices.Contains(who.Scopes, auditScope):
 		return errorAnswer(http.StatusForbidden, "missing_scope", member{"needed", auditScope}, member{"provided", who.scopes()})
 	}

@@ -6,7 +6,9 @@ package slacktest // import "github.com/slacklogs/otelcol-slacklogs/internal/sla
 import (
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -31,6 +33,7 @@ type callLog struct {
 }
 
 func (l *callLog) add(r CallRecord, caller string) {
+	r.Query = l.withoutSecrets(r)
 	key := r.Path + " " + caller
 	if until := l.notBefore[key]; r.Time.Before(until) {
 		l.accuse(r, "%s before Retry-After ended", until.Sub(r.Time))
@@ -48,6 +51,23 @@ func (l *callLog) add(r CallRecord, caller string) {
 	if l.keep > 0 && len(l.calls) >= 2*l.keep { // dropping half at a time is cheap
 		l.calls = slices.Clone(l.calls[len(l.calls)-l.keep:])
 	}
+}
+
+// withoutSecrets is a call's query as it may be remembered. Secrets have no place in a query: proxies write it down.
+func (l *callLog) withoutSecrets(r CallRecord) url.Values {
+	query := r.Query
+	for _, name := range slices.Sorted(maps.Keys(r.Query)) {
+		token := slices.ContainsFunc(r.Query[name], func(v string) bool { return strings.HasPrefix(v, "xox") })
+		secret := token || slices.Contains([]string{"client_secret", "code_verifier", "refresh_token", "token"}, name)
+		if secret {
+			l.accuse(r, "%s in the query", name)
+		}
+		if secret || name == "code" {
+			query = maps.Clone(query)
+			query.Set(name, "[removed]")
+		}
+	}
+	return query
 }
 
 // judgeList looks at the parameters of the Web API's lists.
@@ -102,7 +122,7 @@ func (s *Server) CallCount() int {
 
 // Violations tells what callers did wrong, one sentence each: calls before the Retry-After of the same path had
 // ended, cursors that came back without the oldest and latest, or the team_id and before, of the call that gave them,
-// cursors together with page, and limit, count or page out of their range.
+// cursors together with page, limit, count or page out of their range, and secrets in the query.
 func (s *Server) Violations() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

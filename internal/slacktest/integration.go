@@ -56,8 +56,8 @@ func (s *Server) Changes(team string) []Change {
 }
 
 // integrationLogs serves one page; this method has no cursors.
-func (s *Server) integrationLogs(call Call, who Identity, known bool) answer {
-	team, no := s.admit(call, who, known)
+func (s *Server) integrationLogs(call Call, who caller) answer {
+	team, no := s.admit(call, who)
 	if no != nil {
 		return *no
 	}

@@ -330,7 +330,7 @@ func TestListRefusals(t *testing.T) {
 		query []string
 		code  string
 	}{
-		{"no token", PathAccess, "", nil, `invalid_auth`},
+		{"no token", PathAccess, "", nil, `not_authed`},
 		{"unknown token", PathIntegration, "xoxp-other", nil, `invalid_auth`},
 		{"unknown token, teams", PathTeams, "xoxp-other", nil, `invalid_auth`},
 		{"missing scope", PathAccess, "xoxp-audit", nil, `missing_scope","needed":"admin","provided":"auditlogs:read,users:read`},

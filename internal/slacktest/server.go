@@ -6,6 +6,8 @@
 package slacktest // import "github.com/slacklogs/otelcol-slacklogs/internal/slacktest"
 
 import (
+	"io"
+	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -13,13 +15,15 @@ import (
 	"time"
 )
 
-// The paths that are served. Configure a client with endpoint ".../api" and audit endpoint ".../audit/v1".
+// The paths that are served, of which PathAuthorize is for browsers. Configure a client with endpoint ".../api" and audit endpoint ".../audit/v1".
 const (
 	PathAudit       = "/audit/v1/logs"
 	PathAuthTest    = "/api/auth.test"
 	PathTeams       = "/api/auth.teams.list"
 	PathAccess      = "/api/team.accessLogs"
 	PathIntegration = "/api/team.integrationLogs"
+	PathAuthorize   = "/oauth/v2/authorize"
+	PathExchange    = "/api/oauth.v2.access"
 )
 
 // Options say how a Server behaves for all of its life. The zero value is a well-behaved Slack.
@@ -89,7 +93,9 @@ type Server struct {
 	logins  loginStore
 	changes []Change // oldest first
 	tokens  map[string]*account
+	oauth   oauth
 	refused map[string]string // codes by workspace
+	denied  map[string]string // codes by path
 	hook    func(Call) Fault
 	poisons []poison
 	down    bool
@@ -125,7 +131,9 @@ func New(opt Options) *Server {
 		closed:  make(chan struct{}),
 		logins:  loginStore{order: opt.AccessOrder, rows: map[string][]*loginRow{}, byKey: map[loginKey]*loginRow{}},
 		tokens:  map[string]*account{},
+		oauth:   newOAuth(),
 		refused: map[string]string{},
+		denied:  map[string]string{},
 		windows: map[string][]time.Time{},
 		walked:  map[string]*walks{},
 		log:     callLog{keep: opt.CallLog, notBefore: map[string]time.Time{}},
@@ -204,6 +212,7 @@ func errorAnswer(status int, code string, more ...member) answer {
 func (s *Server) answer(r *http.Request) answer {
 	now := s.opt.Now()
 	query := r.URL.Query()
+	form := readForm(r)
 
 	s.mu.Lock()
 	s.log.seq++
@@ -227,8 +236,8 @@ func (s *Server) answer(r *http.Request) answer {
 	if fault == FaultEmptyPage && !s.givesCursors(call) {
 		fault = FaultNone // an empty page would be the end
 	}
-	who, known := s.identify(r)
-	a := s.decide(call, who, known, fault)
+	who := s.identify(r, form, now)
+	a := s.decide(call, form, who, fault)
 	if !s.opt.OmitDate {
 		a.header.Set("Date", now.UTC().Format(http.TimeFormat))
 	} else {
@@ -236,14 +245,14 @@ func (s *Server) answer(r *http.Request) answer {
 	}
 	s.log.add(CallRecord{
 		Call: call, Status: a.status, Fault: a.fault, Entries: len(a.entries), RetryAfter: a.retryAfter,
-		AuthOK: known, UserAgent: r.UserAgent(),
+		AuthOK: who.known(), UserAgent: r.UserAgent(),
 	}, r.Header.Get("Authorization"))
 	return a
 }
 
 // decide lets the organisation's limit come first, as Slack's front door does, then the fault.
-func (s *Server) decide(call Call, who Identity, known bool, fault Fault) answer {
-	if budget, limit := s.budget(call, who); limit > 0 && !s.down {
+func (s *Server) decide(call Call, form url.Values, who caller, fault Fault) answer {
+	if budget, limit := s.budget(call, who.Identity); limit > 0 && !s.down {
 		if wait := s.spend(budget, limit, call.Time); wait > 0 {
 			return rateLimited(call.Path, wait)
 		}
@@ -251,7 +260,7 @@ func (s *Server) decide(call Call, who Identity, known bool, fault Fault) answer
 	if fault.replaces() {
 		return s.faulty(call, fault)
 	}
-	a := s.route(call, who, known, fault)
+	a := s.route(call, form, who, fault)
 	if a.status != http.StatusOK {
 		return a
 	}
@@ -264,18 +273,25 @@ func (s *Server) decide(call Call, who Identity, known bool, fault Fault) answer
 	return mangle(a, fault, call.Path)
 }
 
-func (s *Server) route(call Call, who Identity, known bool, fault Fault) answer {
+func (s *Server) route(call Call, form url.Values, who caller, fault Fault) answer {
+	if code := s.denied[call.Path]; code != "" {
+		return s.denial(call.Path, code, who)
+	}
 	switch {
 	case call.Path == PathAudit:
-		return s.auditLogs(call, who, known, fault == FaultEmptyPage)
+		return s.auditLogs(call, who, fault == FaultEmptyPage)
 	case call.Path == PathAuthTest:
-		return authTest(who, known)
+		return authTest(who, call.Time)
 	case call.Path == PathTeams:
-		return s.teamsList(call, who, known, fault == FaultEmptyPage)
+		return s.teamsList(call, who, fault == FaultEmptyPage)
 	case call.Path == PathAccess:
-		return s.accessLogs(call, who, known, fault == FaultEmptyPage)
+		return s.accessLogs(call, who, fault == FaultEmptyPage)
 	case call.Path == PathIntegration:
-		return s.integrationLogs(call, who, known)
+		return s.integrationLogs(call, who)
+	case call.Path == PathAuthorize:
+		return s.authorize(call)
+	case call.Path == PathExchange:
+		return s.exchange(form, call.Time)
 	case strings.HasPrefix(call.Path, "/api/"):
 		return errorAnswer(http.StatusOK, "unknown_method")
 	default:
@@ -344,6 +360,22 @@ func (s *Server) emptyPage(path string) bool {
 
 // isWebAPI tells the two halves of Slack apart: they spell and carry their errors differently.
 func isWebAPI(path string) bool { return strings.HasPrefix(path, "/api/") }
+
+// readForm reads the whole body, else the server would not notice a caller that gives up. What is no form is empty.
+func readForm(r *http.Request) url.Values {
+	if r.Body == nil {
+		return url.Values{}
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
+		return url.Values{}
+	}
+	form, _ := url.ParseQuery(string(body)) // what of it can be read counts
+	if r.URL.Path == PathExchange {
+		return withClient(form, r)
+	}
+	return form
+}
 
 // Call is one call as it comes in.
 type Call struct {

@@ -5,8 +5,10 @@ package slacktest // import "github.com/slacklogs/otelcol-slacklogs/internal/sla
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // AnyToken stands for every token that was not set by name.
@@ -20,6 +22,10 @@ type Identity struct {
 	UserID, User                 string
 	Scopes                       []string
 	IsEnterpriseInstall          bool
+	// BotID makes it a bot's token, which reads no logs.
+	BotID string
+	// AppID is the app that the token was given to, if it is known.
+	AppID string
 	// Teams are the workspaces that auth.teams.list shows. An organisation's token reads these and no others.
 	Teams []Team
 }
@@ -31,8 +37,23 @@ func (id Identity) scopes() string { return strings.Join(id.Scopes, ",") }
 
 type account struct {
 	id      Identity
+	of      *installation // nil = set by hand
 	revoked bool
+	expires time.Time // zero = never
 }
+
+func (a *account) live(now time.Time) bool {
+	return !a.revoked && (a.expires.IsZero() || now.Before(a.expires))
+}
+
+// caller is whom a call speaks for.
+type caller struct {
+	Identity
+	expires time.Time // zero = never
+	no      string    // Slack's code for why it speaks for nobody
+}
+
+func (c caller) known() bool { return c.no == "" }
 
 // SetToken makes a token valid.
 func (s *Server) SetToken(token string, id Identity) {
@@ -42,7 +63,8 @@ func (s *Server) SetToken(token string, id Identity) {
 	s.tokens[token] = &account{id: id}
 }
 
-// Revoke makes a token that was set invalid until Restore.
+// Revoke makes a token invalid until Restore: Slack no longer knows one that was set, and says of one that it issued
+// that it is revoked.
 func (s *Server) Revoke(token string) { s.setRevoked(token, true) }
 
 // Restore makes a revoked token valid again.
@@ -56,42 +78,59 @@ func (s *Server) setRevoked(token string, revoked bool) {
 	}
 }
 
-// identify tells whom a call speaks for. A call without a bearer token is nobody's, even with AnyToken.
-func (s *Server) identify(r *http.Request) (id Identity, known bool) {
+// identify tells whom a call speaks for. A call without a token is nobody's, even with AnyToken.
+func (s *Server) identify(r *http.Request, form url.Values, now time.Time) caller {
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok || token == "" {
-		return Identity{}, false
+	if !ok {
+		token = ""
+		if isWebAPI(r.URL.Path) {
+			token = form.Get("token")
+		}
 	}
 	a := s.tokens[token]
 	if a == nil {
 		a = s.tokens[AnyToken]
 	}
-	if a == nil || a.revoked {
-		return Identity{}, false
+	switch {
+	case token == "":
+		return caller{no: "not_authed"}
+	case a == nil || a.revoked && a.of == nil:
+		return caller{no: "invalid_auth"}
+	case a.revoked:
+		return caller{no: "token_revoked"}
+	case !a.live(now):
+		return caller{no: "token_expired"}
+	default:
+		return caller{Identity: a.id, expires: a.expires}
 	}
-	return a.id, true
 }
 
 // authTest tells a token's owner who he is. For an organisation's token the team is the organisation.
-func authTest(id Identity, known bool) answer {
-	if !known {
-		return errorAnswer(http.StatusOK, "invalid_auth")
+func authTest(who caller, now time.Time) answer {
+	if !who.known() {
+		return *refusal(who.no)
 	}
-	if id.IsEnterpriseInstall {
-		id.TeamID, id.Team = id.EnterpriseID, id.EnterpriseName
+	if who.IsEnterpriseInstall {
+		who.TeamID, who.Team = who.EnterpriseID, who.EnterpriseName
 	}
 	v := object{
 		{"ok", true},
-		{"url", id.URL},
-		{"team", id.Team},
-		{"user", id.User},
-		{"team_id", id.TeamID},
-		{"user_id", id.UserID},
+		{"url", who.URL},
+		{"team", who.Team},
+		{"user", who.User},
+		{"team_id", who.TeamID},
+		{"user_id", who.UserID},
 	}
-	if id.EnterpriseID != "" {
-		v = append(v, member{"enterprise_id", id.EnterpriseID})
+	for _, m := range []struct{ key, id string }{{"bot_id", who.BotID}, {"app_id", who.AppID}, {"enterprise_id", who.EnterpriseID}} {
+		if m.id != "" {
+			v = append(v, member{m.key, m.id})
+		}
 	}
-	a := jsonAnswer(http.StatusOK, append(v, member{"is_enterprise_install", id.IsEnterpriseInstall}))
-	a.header.Set("X-OAuth-Scopes", id.scopes())
+	v = append(v, member{"is_enterprise_install", who.IsEnterpriseInstall})
+	if !who.expires.IsZero() {
+		v = append(v, member{"expires_in", int(who.expires.Sub(now) / time.Second)})
+	}
+	a := jsonAnswer(http.StatusOK, v)
+	a.header.Set("X-OAuth-Scopes", who.scopes())
 	return a
 }

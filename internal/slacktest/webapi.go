@@ -36,10 +36,12 @@ func refusal(code string, more ...member) *answer {
 }
 
 // admit tells whose rows a call for access or integration logs gets, "" for those of all workspaces, or why it gets none.
-func (s *Server) admit(call Call, who Identity, known bool) (team string, no *answer) {
+func (s *Server) admit(call Call, who caller) (team string, no *answer) {
 	switch {
-	case !known:
-		return "", refusal("invalid_auth")
+	case !who.known():
+		return "", refusal(who.no)
+	case who.BotID != "":
+		return "", refusal("not_allowed_token_type")
 	case !slices.Contains(who.Scopes, adminScope):
 		return "", refusal("missing_scope", member{"needed", adminScope}, member{"provided", who.scopes()})
 	}
@@ -62,9 +64,9 @@ func (s *Server) admit(call Call, who Identity, known bool) (team string, no *an
 }
 
 // teamsList shows the workspaces of a token. It needs no scope.
-func (s *Server) teamsList(call Call, who Identity, known, empty bool) answer {
-	if !known {
-		return *refusal("invalid_auth")
+func (s *Server) teamsList(call Call, who caller, empty bool) answer {
+	if !who.known() {
+		return *refusal(who.no)
 	}
 	teams := who.Teams
 	if len(teams) == 0 && !who.IsEnterpriseInstall {
