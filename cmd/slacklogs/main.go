@@ -23,6 +23,7 @@ type verb struct {
 
 var verbs = []verb{
 	{"simulate", "serve a made-up Slack organisation on loopback, to try the receiver without Slack", simulate},
+	{"status", "say how a running collector's log types stand, and what to do about those that do not work", status},
 	{"readable", "say which log types the token in SLACK_TOKEN can read", readable},
 }
 
@@ -57,6 +58,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			return 0
 		case errors.Is(err, errUsage):
 			return 2
+		case errors.Is(err, errAttention):
+			return 1
 		}
 		fmt.Fprintf(stderr, "slacklogs %s: %v\n", v.name, err)
 		return 1

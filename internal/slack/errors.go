@@ -102,6 +102,18 @@ func statusError(method string, status int) *Error {
 	return e
 }
 
+// Advice is the sentence on what mends an Error of this code, which may be an
+// HTTP status; "" for a code that is not known.
+func Advice(code string) string {
+	if known, ok := Codes[code]; ok {
+		return known.Advice
+	}
+	if status, err := strconv.Atoi(code); err == nil {
+		return statusError("", status).Advice
+	}
+	return ""
+}
+
 var (
 	plainCode = regexp.MustCompile(`^[a-z0-9_]{1,60}$`)
 	scopeList = regexp.MustCompile(`^[A-Za-z0-9_.:, -]{1,500}$`)

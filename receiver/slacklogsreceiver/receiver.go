@@ -21,6 +21,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
@@ -275,7 +276,20 @@ func (r *logsReceiver) registerGauges() error {
 			return nil
 		}
 	}
+	failing := func(_ context.Context, o metric.Int64Observer) error {
+		for _, p := range r.polling() {
+			p.Each(func(f poll.Figures, attrs metric.MeasurementOption) {
+				if f.Failing == "" {
+					o.Observe(0, attrs)
+				} else {
+					o.Observe(1, attrs, metric.WithAttributes(attribute.String("error_type", f.Failing)))
+				}
+			})
+		}
+		return nil
+	}
 	return errors.Join(
+		r.telemetry.RegisterSlacklogsFailingCallback(failing),
 		r.telemetry.RegisterSlacklogsEventStalenessCallback(number(func(f poll.Figures) (float64, bool) { return f.EventStaleness, f.Polled })),
 		r.telemetry.RegisterSlacklogsPollStalenessCallback(number(func(f poll.Figures) (float64, bool) { return f.PollStaleness, true })),
 		r.telemetry.RegisterSlacklogsWatermarkLagCallback(number(func(f poll.Figures) (float64, bool) { return f.WatermarkLag, true })),

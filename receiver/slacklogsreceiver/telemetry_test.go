@@ -322,6 +322,26 @@ func TestGaugesEndWithTheReceiver(t *testing.T) {
 	assert.False(t, ok)
 }
 
+// Trouble shows in the metrics alone, with its reason, and leaves them with it.
+func TestFailingGauge(t *testing.T) {
+	t.Parallel()
+	tel := newTelemetry(t)
+	r, fake := newMeasured(t, tel, "emea", slacktest.Options{})
+	assertFailing := func(want metricdata.DataPoint[int64]) {
+		t.Helper()
+		metadatatest.AssertEqualSlacklogsFailing(t, tel, []metricdata.DataPoint[int64]{want}, metricdatatest.IgnoreTimestamp())
+	}
+	r.start(t)
+	r.clock.rest(t)
+	assertFailing(count(0, labels("emea")))
+	fake.Revoke(secretToken)
+	r.clock.polls(t, 2)
+	assertFailing(count(1, labels("emea", "error_type", "invalid_auth")))
+	fake.Restore(secretToken)
+	r.clock.polls(t, 2)
+	assertFailing(count(0, labels("emea")))
+}
+
 // Workspaces come and go in a list that is read while the metrics are collected.
 func TestTelemetryOfWorkspaces(t *testing.T) {
 	t.Parallel()

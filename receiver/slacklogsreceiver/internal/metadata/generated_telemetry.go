@@ -33,6 +33,7 @@ type TelemetryBuilder struct {
 	SlacklogsEntriesMalformed metric.Int64Counter
 	SlacklogsEventLateness    metric.Float64Histogram
 	SlacklogsEventStaleness   metric.Float64ObservableGauge
+	SlacklogsFailing          metric.Int64ObservableGauge
 	SlacklogsGapTime          metric.Float64ObservableGauge
 	SlacklogsGaps             metric.Int64ObservableGauge
 	SlacklogsPollStaleness    metric.Float64ObservableGauge
@@ -59,6 +60,21 @@ func (builder *TelemetryBuilder) RegisterSlacklogsEventStalenessCallback(cb metr
 		cb(ctx, &observerFloat64{inst: builder.SlacklogsEventStaleness, obs: o})
 		return nil
 	}, builder.SlacklogsEventStaleness)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSlacklogsFailingCallback sets callback for observable SlacklogsFailing metric.
+func (builder *TelemetryBuilder) RegisterSlacklogsFailingCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SlacklogsFailing, obs: o})
+		return nil
+	}, builder.SlacklogsFailing)
 	if err != nil {
 		return err
 	}
@@ -210,6 +226,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_slacklogs_event_staleness",
 		metric.WithDescription("Age of the newest entry delivered. [Alpha]"),
 		metric.WithUnit("s"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SlacklogsFailing, err = builder.meter.Int64ObservableGauge(
+		"otelcol_slacklogs_failing",
+		metric.WithDescription("1 while the log type, or this workspace of it, is in trouble, otherwise 0. [Alpha]"),
+		metric.WithUnit("{state}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SlacklogsGapTime, err = builder.meter.Float64ObservableGauge(

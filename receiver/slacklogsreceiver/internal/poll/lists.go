@@ -650,6 +650,9 @@ func (l *lists) doubt(failed *slack.Error, local time.Time) {
 type workspaceError struct {
 	ids []string
 	err error
+	// each is the error of every workspace that has one, also of those whose is
+	// another than err.
+	each map[string]error
 }
 
 func (e *workspaceError) Error() string {
@@ -672,10 +675,14 @@ func (e *workspaceError) heals() bool {
 
 func (l *lists) trouble() error {
 	var e workspaceError
+	each := map[string]error{}
 	for _, w := range l.ring {
 		for _, r := range []*reading{w.poll, w.sweep} {
 			if r == nil || r.err == nil {
 				continue
+			}
+			if each[w.id] == nil {
+				each[w.id] = r.err
 			}
 			one := workspaceError{err: r.err}
 			switch {
@@ -691,6 +698,7 @@ func (l *lists) trouble() error {
 		}
 	}
 	if e.err != nil {
+		e.each = each
 		return &e
 	}
 	return l.teams.err

@@ -107,10 +107,12 @@ type Poller struct {
 	// sources are those that the gauges show.
 	whole, from *source
 
-	// sourcesMu guards what other goroutines ask for; problem is what is wrong.
+	// sourcesMu guards what other goroutines ask for; problem is what is wrong,
+	// failing the same by its type.
 	sourcesMu sync.Mutex
 	sources   []*source
 	problem   string
+	failing   failing
 
 	// batch is what is on its way; duplicates is how many entries were known.
 	batch      batch
@@ -349,6 +351,8 @@ func (p *Poller) report() {
 		}
 	}
 	p.reportAuth(trouble)
+	// Also while the status says the same: other workspaces may be in it now.
+	p.setFailing(failingOf(worst))
 	kind := problem(worst)
 	if kind == p.reported {
 		return
@@ -392,6 +396,13 @@ func (p *Poller) setProblem(text string) {
 	p.problem = text
 }
 
+// setFailing keeps what is wrong for the gauges.
+func (p *Poller) setFailing(f failing) {
+	p.sourcesMu.Lock()
+	defer p.sourcesMu.Unlock()
+	p.failing = f
+}
+
 // needsInstall reports whether a token or its rights are refused.
 func needsInstall(err error) bool {
 	var failed *slack.Error
@@ -413,6 +424,62 @@ func problem(err error) string {
 		return failed.Method + " " + failed.Code
 	default:
 		return err.Error()
+	}
+}
+
+// failing is why sources are in trouble, by errorType.
+type failing struct {
+	// whole is set when all of the log type is, and teams when some of its
+	// workspaces are.
+	whole string
+	teams map[string]string
+}
+
+func failingOf(err error) failing {
+	var refused *workspaceError
+	if !errors.As(err, &refused) {
+		return failing{whole: errorType(err)}
+	}
+	teams := make(map[string]string, len(refused.each))
+	for id, err := range refused.each {
+		teams[id] = errorType(err)
+	}
+	return failing{teams: teams}
+}
+
+// of is why the source is in trouble; "" = it is not.
+func (f failing) of(s *source) string {
+	if f.whole != "" {
+		return f.whole
+	}
+	return f.teams[s.team]
+}
+
+// errorType names an error for the metrics: as those of the calls do, or with
+// a word for each thing that the receiver itself may lack. slacklogs status
+// has a sentence for each.
+func errorType(err error) string {
+	var failed *slack.Error
+	var other *otherOrgError
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &failed):
+		return failed.Code
+	case errors.Is(err, errRefused):
+		return "consumer_refused"
+	case errors.Is(err, checkpoint.ErrTakenOver):
+		return "storage_taken_over"
+	case errors.Is(err, errSave):
+		return "storage"
+	case errors.Is(err, errNoTime):
+		return "no_time"
+	case errors.Is(err, errNoWorkspace):
+		return "workspace_missing"
+	case errors.As(err, &other):
+		return "other_organisation"
+	default:
+		return "other"
 	}
 }
 

@@ -90,10 +90,12 @@ func (p *Poller) expose(sources ...*source) {
 // called from any goroutine.
 func (p *Poller) Each(yield func(Figures, metric.MeasurementOption)) {
 	p.sourcesMu.Lock()
-	sources := slices.Clone(p.sources)
+	sources, failing := slices.Clone(p.sources), p.failing
 	p.sourcesMu.Unlock()
 	for _, s := range sources {
-		yield(s.figures(), s.attrs)
+		f := s.figures()
+		f.Failing = failing.of(s)
+		yield(f, s.attrs)
 	}
 }
 
@@ -201,6 +203,8 @@ type Figures struct {
 	// Gaps are known not to be complete, and cover GapTime together.
 	Gaps    int64
 	GapTime float64
+	// Failing is why the source is in trouble, "" while it is not.
+	Failing string
 }
 
 func (s *source) figures() Figures {

@@ -53,6 +53,13 @@ func sameOrg(saved, org string) error {
 	if saved == "" || saved == org {
 		return nil
 	}
-	return fmt.Errorf("the token belongs to %s but the saved state to %s; use a token of %s, or a receiver of another name (slacklogs/other) for %s",
-		org, saved, saved, org)
+	return &otherOrgError{saved: saved, org: org}
+}
+
+// otherOrgError is why a token can't go on with the saved state.
+type otherOrgError struct{ saved, org string }
+
+func (e *otherOrgError) Error() string {
+	return fmt.Sprintf("the token belongs to %s but the saved state to %s; use a token of %s, or a receiver of another name (slacklogs/other) for %s",
+		e.org, e.saved, e.saved, e.org)
 }

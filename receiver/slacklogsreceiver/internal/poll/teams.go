@@ -12,6 +12,9 @@ import (
 	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
 )
 
+// errNoWorkspace is why there is nothing to read.
+var errNoWorkspace = errors.New("auth.teams.list names no workspace; add the app to the workspaces whose logs are wanted, or name them in team_ids")
+
 // teamsReading is the reading of auth.teams.list.
 type teamsReading struct {
 	found    []slack.Team
@@ -86,7 +89,7 @@ func (l *lists) readTeams(ctx context.Context) error {
 	if len(found) == 0 {
 		t.retryAt, t.failures = local.Add(refusedPause), 1
 		// Those that were read so far are kept: it may be Slack's mistake.
-		t.err = errors.New("auth.teams.list names no workspace; add the app to the workspaces whose logs are wanted, or name them in team_ids")
+		t.err = errNoWorkspace
 		return nil
 	}
 	l.setRing(l.identity, found...)
