@@ -36,7 +36,7 @@ $(COLLECTOR): builder-config.yaml internal/tools/go.mod $(SOURCES)
 helper: $(HELPER) ## Build bin/slacklogs, the command-line helper
 
 $(HELPER): $(SOURCES)
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./cmd/slacklogs
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/verb.Version=$(VERSION)' -o $@ ./cmd/slacklogs
 
 .PHONY: test
 test: unit sim broken fuzz crash leader ## All tests that a change must pass

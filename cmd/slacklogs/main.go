@@ -6,29 +6,26 @@ package main // import "github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs"
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/simulate"
+	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/status"
+	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/verb"
 )
 
-// verb is one thing that the command can do.
-type verb struct {
+// verbs are what the command can do.
+var verbs = []struct {
 	name, summary string
-	run           func(ctx context.Context, args []string, stdout, stderr io.Writer) error
-}
-
-var verbs = []verb{
-	{"simulate", "serve a made-up Slack organisation on loopback, to try the receiver without Slack", simulate},
-	{"status", "say how a running collector's log types stand, and what to do about those that do not work", status},
+	run           verb.Func
+}{
+	{"simulate", "serve a made-up Slack organisation on loopback, to try the receiver without Slack", simulate.Run},
 	{"readable", "say which log types the token in SLACK_TOKEN can read", readable},
+	{"status", "say how a running collector's log types stand, and what to do about those that do not work", status.Run},
 }
-
-// errUsage is for wrong arguments whose explanation has been printed.
-var errUsage = errors.New("wrong usage")
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -37,7 +34,7 @@ func main() {
 	os.Exit(code)
 }
 
-// run returns the exit code: 0, 1 when the verb failed, 2 when the arguments are wrong.
+// run returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		usage(stderr)
@@ -49,20 +46,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	for _, v := range verbs {
-		if v.name != args[0] {
-			continue
+		if v.name == args[0] {
+			return v.run.Exit(ctx, v.name, args[1:], stdout, stderr)
 		}
-		err := v.run(ctx, args[1:], stdout, stderr)
-		switch {
-		case err == nil, errors.Is(err, flag.ErrHelp):
-			return 0
-		case errors.Is(err, errUsage):
-			return 2
-		case errors.Is(err, errAttention):
-			return 1
-		}
-		fmt.Fprintf(stderr, "slacklogs %s: %v\n", v.name, err)
-		return 1
 	}
 	fmt.Fprintf(stderr, "slacklogs: there is no verb %q\n\n", args[0])
 	usage(stderr)

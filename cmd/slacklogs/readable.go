@@ -14,12 +14,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/verb"
 	"github.com/slacklogs/otelcol-slacklogs/internal/clock"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
 )
-
-// version is set by the linker.
-var version = "dev"
 
 const (
 	readableTimeout = 15 * time.Second
@@ -40,11 +38,11 @@ func readable(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		if errors.Is(err, flag.ErrHelp) {
 			return err
 		}
-		return errUsage
+		return verb.ErrUsage
 	}
 	if set.NArg() > 0 {
 		fmt.Fprintln(stderr, "slacklogs readable: it takes no arguments; the token comes from SLACK_TOKEN") // it may stand there
-		return errUsage
+		return verb.ErrUsage
 	}
 	token := strings.TrimSpace(os.Getenv("SLACK_TOKEN"))
 	if token == "" {
@@ -54,7 +52,7 @@ func readable(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		HTTP:     &http.Client{Timeout: readableTimeout},
 		Token:    token,
 		Endpoint: strings.TrimRight(endpoint, "/"), AuditEndpoint: strings.TrimRight(auditEndpoint, "/"),
-		UserAgent: "slacklogs/" + version, Clock: clock.Real{},
+		UserAgent: "slacklogs/" + verb.Version, Clock: clock.Real{},
 	})
 	found, err := tryAll(ctx, c)
 	if err != nil {

@@ -1,7 +1,7 @@
 // Copyright The slacklogs Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package status // import "github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/status"
 
 import (
 	"context"
@@ -17,6 +17,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+
+	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/verb"
 )
 
 // maxPage is far above what a collector of a thousand workspaces says.
@@ -60,7 +62,7 @@ func (w *watcher) readPage(ctx context.Context) (metrics, error) {
 		return metrics{}, err
 	}
 	req.Header.Set("Accept", "text/plain; version=0.0.4")
-	req.Header.Set("User-Agent", "slacklogs/"+version)
+	req.Header.Set("User-Agent", "slacklogs/"+verb.Version)
 	resp, err := w.client.Do(req)
 	if err != nil {
 		if failed, ok := errors.AsType[*url.Error](err); ok {

@@ -1,7 +1,7 @@
 // Copyright The slacklogs Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package status
 
 import (
 	"bytes"
@@ -22,13 +22,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/verb"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
 )
 
 // captured is what a collector's page said.
 func captured(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile("testdata/status/" + name)
+	text, err := os.ReadFile("testdata/" + name)
 	require.NoError(t, err)
 	return string(text)
 }
@@ -50,7 +51,7 @@ func served(t *testing.T, code int, header, page string) string {
 func runStatus(t *testing.T, want int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code := run(t.Context(), append([]string{"status"}, args...), &out, &errs)
+	code := verb.Func(Run).Exit(t.Context(), "status", args, &out, &errs)
 	assert.Equal(t, want, code, "%s%s", &out, &errs)
 	return out.String(), errs.String()
 }
@@ -183,7 +184,7 @@ func TestAdviceOnErrors(t *testing.T) {
 		assert.Equal(t, want, statusAdvice(stateFailing, code), code)
 	}
 	// Each word of metadata.yaml has a sentence.
-	text, err := os.ReadFile("../../metadata.yaml")
+	text, err := os.ReadFile("../../../../metadata.yaml")
 	require.NoError(t, err)
 	_, text, _ = bytes.Cut(text, []byte("    slacklogs_failing:\n"))
 	text, _, _ = bytes.Cut(text, []byte("unit:"))

@@ -1,7 +1,7 @@
 // Copyright The slacklogs Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package status // import "github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/status"
 
 import (
 	"encoding/json"

@@ -1,7 +1,8 @@
 // Copyright The slacklogs Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+// Package status is the verb status: it tells from a running collector's metrics how its log types stand.
+package status // import "github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/status"
 
 import (
 	"context"
@@ -14,13 +15,11 @@ import (
 	"os"
 	"time"
 
+	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/verb"
 	"github.com/slacklogs/otelcol-slacklogs/internal/clock"
 )
 
 const pageTimeout = 5 * time.Second
-
-// errAttention is for a log type that does not work, when that has been printed.
-var errAttention = errors.New("something needs attention")
 
 // statusFlags are the verb's flags.
 type statusFlags struct {
@@ -30,8 +29,8 @@ type statusFlags struct {
 	output   string
 }
 
-// status tells from a collector's metrics whether its log types work. Its error is nil only if all do.
-func status(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+// Run tells from a collector's metrics whether its log types work. Its error is nil only if all do.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f, err := parseStatus(args, stderr)
 	if err != nil {
 		return err
@@ -63,7 +62,7 @@ func parseStatus(args []string, stderr io.Writer) (f statusFlags, err error) {
 		if errors.Is(err, flag.ErrHelp) {
 			return f, err
 		}
-		return f, errUsage
+		return f, verb.ErrUsage
 	}
 	f.page, err = url.Parse(address)
 	problem := ""
@@ -79,7 +78,7 @@ func parseStatus(args []string, stderr io.Writer) (f statusFlags, err error) {
 	}
 	if problem != "" {
 		fmt.Fprintf(stderr, "slacklogs status: %s\n", problem)
-		return f, errUsage
+		return f, verb.ErrUsage
 	}
 	if f.page.Path == "" {
 		f.page.Path = "/metrics"
@@ -105,7 +104,7 @@ func (w *watcher) once(ctx context.Context) error {
 		return err
 	}
 	if !r.OK {
-		return errAttention
+		return verb.ErrAttention
 	}
 	return nil
 }

@@ -1,7 +1,8 @@
 // Copyright The slacklogs Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+// Package simulate is the verb simulate: a made-up company with a Slack on loopback, to try the receiver on.
+package simulate // import "github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/simulate"
 
 import (
 	"context"
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/verb"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slacktest"
 )
 
@@ -66,11 +68,11 @@ func parseSimulate(args []string, stderr io.Writer) (simulateFlags, error) {
 		if errors.Is(err, flag.ErrHelp) {
 			return f, err
 		}
-		return f, errUsage
+		return f, verb.ErrUsage
 	}
 	if problem := f.problem(set.Args()); problem != "" {
 		fmt.Fprintf(stderr, "slacklogs simulate: %s\n", problem)
-		return f, errUsage
+		return f, verb.ErrUsage
 	}
 	return f, nil
 }
@@ -107,8 +109,8 @@ func (f simulateFlags) problem(rest []string) string {
 	return ""
 }
 
-// simulate serves until ctx ends.
-func simulate(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+// Run serves until ctx ends.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f, err := parseSimulate(args, stderr)
 	if err != nil {
 		return err
