@@ -22,6 +22,9 @@ require (
 	go.opentelemetry.io/collector/config/configoptional v1.63.0
 	go.opentelemetry.io/collector/config/configretry v1.63.0
 	go.opentelemetry.io/collector/confmap v1.63.0
+	go.opentelemetry.io/collector/confmap/provider/envprovider v1.63.0
+	go.opentelemetry.io/collector/confmap/provider/fileprovider v1.63.0
+	go.opentelemetry.io/collector/confmap/provider/yamlprovider v1.63.0
 	go.opentelemetry.io/collector/consumer v1.63.0
 	go.opentelemetry.io/collector/consumer/consumererror v0.157.0
 	go.opentelemetry.io/collector/consumer/consumertest v0.157.0

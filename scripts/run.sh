@@ -30,11 +30,8 @@ mkdir -p .run
 if [[ -n ${SLACK_TOKEN:-} ]]; then
 	echo "Polling Slack with SLACK_TOKEN. Positions are kept in .run/slack; Ctrl-C ends."
 	# It prints the sections of what the token can read, and says on the terminal what is on and why another is off.
-	sections=$(bin/slacklogs readable)
-	if [[ -z $sections ]]; then
-		echo "There is nothing that this token can read." >&2
-		exit 1
-	fi
+	# Without a single one it says so and fails.
+	sections=$(bin/slacklogs check --output sections) || exit 1
 	sed '/^    [a-z]*_logs:/d' examples/run-slack.yaml >.run/slack.yaml
 	config=(--config .run/slack.yaml)
 	while read -r section; do

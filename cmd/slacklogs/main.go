@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/check"
 	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/simulate"
 	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/status"
 	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/verb"
@@ -23,7 +24,7 @@ var verbs = []struct {
 	run           verb.Func
 }{
 	{"simulate", "serve a made-up Slack organisation on loopback, to try the receiver without Slack", simulate.Run},
-	{"readable", "say which log types the token in SLACK_TOKEN can read", readable},
+	{"check", "ask Slack what a configuration or a token needs, and say what mends what fails", check.Run},
 	{"status", "say how a running collector's log types stand, and what to do about those that do not work", status.Run},
 }
 
