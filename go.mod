@@ -41,6 +41,8 @@ require (
 	go.uber.org/goleak v1.3.0
 	go.uber.org/multierr v1.11.0
 	go.uber.org/zap v1.28.0
+	golang.org/x/oauth2 v0.37.0
+	golang.org/x/term v0.45.0
 	golang.org/x/time v0.16.0
 )
 

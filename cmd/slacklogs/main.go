@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/authorize"
 	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/check"
 	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/simulate"
 	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/status"
@@ -23,9 +24,10 @@ var verbs = []struct {
 	name, summary string
 	run           verb.Func
 }{
-	{"simulate", "serve a made-up Slack organisation on loopback, to try the receiver without Slack", simulate.Run},
+	{"authorize", "install the Slack app and keep its token in a file", authorize.Run},
 	{"check", "ask Slack what a configuration or a token needs, and say what mends what fails", check.Run},
 	{"status", "say how a running collector's log types stand, and what to do about those that do not work", status.Run},
+	{"simulate", "serve a made-up Slack organisation on loopback, to try the receiver without Slack", simulate.Run},
 }
 
 func main() {

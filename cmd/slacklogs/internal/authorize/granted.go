@@ -1,0 +1,100 @@
+// Copyright The slacklogs Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package authorize // import "github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/authorize"
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
+)
+
+// granted is what came of an installation.
+type granted struct {
+	slack.Grant
+	info slack.TokenInfo
+	// logs are those of the ones asked for that the token reads.
+	logs    []logType
+	scopes  []string
+	remarks []string
+}
+
+// newGranted compares what was asked for with what was given.
+func newGranted(wanted []logType, grant slack.Grant, info slack.TokenInfo) granted {
+	g := granted{Grant: grant, info: info, scopes: info.Scopes}
+	if g.scopes == nil {
+		g.scopes = grant.Scopes // Slack did not say of the token itself
+	}
+	if g.info.BotID != "" || slack.IsBotToken(string(grant.AccessToken)) {
+		g.remarks = append(g.remarks, "not_allowed_token_type: "+slack.Codes["not_allowed_token_type"].Advice)
+		return g
+	}
+	asked := scopesOf(wanted)
+	for _, scope := range asked {
+		if !slices.Contains(g.scopes, scope) {
+			g.remarks = append(g.remarks, fmt.Sprintf("the scope %s was not granted; add it to the app's user scopes and install the app again.", scope))
+		}
+	}
+	if more := slices.DeleteFunc(slices.Clone(g.scopes), func(scope string) bool { return slices.Contains(asked, scope) }); len(more) > 0 {
+		g.remarks = append(g.remarks, fmt.Sprintf("the token also has %s: Slack adds new scopes to those granted before, and takes them back only with the whole installation.",
+			printable(strings.Join(more, ", "))))
+	}
+	for _, l := range wanted {
+		switch {
+		case !slices.Contains(g.scopes, l.scope):
+		case l.section == "audit_logs" && !g.ofOrganisation():
+			g.remarks = append(g.remarks, "the app was installed on a workspace, but audit logs belong to an organisation. Open the link again and choose the organisation; "+
+				"if it is not offered, switch public distribution on under Manage Distribution.")
+		default:
+			g.logs = append(g.logs, l)
+		}
+	}
+	if grant.ExpiresIn > 0 && grant.RefreshToken == "" {
+		g.remarks = append(g.remarks, fmt.Sprintf("the token expires in %s and came without a refresh token; look at the app's token rotation.", grant.ExpiresIn))
+	}
+	return g
+}
+
+func (g granted) ofOrganisation() bool { return g.info.TeamID == "" }
+
+func (g granted) rotates() bool { return g.RefreshToken != "" }
+
+// token is what the file holds: the one that lasts.
+func (g granted) token() (token, kind string) {
+	if g.rotates() {
+		return string(g.RefreshToken), "the refresh token, for token_rotation; the receiver gets its access tokens with it"
+	}
+	return string(g.AccessToken), "the user token"
+}
+
+// installer says who has installed what, where.
+func (g granted) installer() string {
+	place := "the workspace " + nameAndID(g.info.TeamName, g.info.TeamID)
+	if g.ofOrganisation() {
+		place = "the organisation " + nameAndID(g.info.EnterpriseName, g.info.EnterpriseID)
+	}
+	user := nameAndID(g.info.User, cmp.Or(g.info.UserID, g.UserID))
+	return fmt.Sprintf("Installed by %s on %s, with %s.\nThe token ends with that account; if it is a person's, a service account that stays is safer.",
+		user, place, printable(strings.Join(g.scopes, ", ")))
+}
+
+func nameAndID(name, id string) string {
+	if name == "" {
+		return printable(id)
+	}
+	return printable(name) + " (" + printable(id) + ")"
+}
+
+// printable keeps what a terminal could take for commands out of names.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, text)
+}

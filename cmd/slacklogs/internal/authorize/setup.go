@@ -1,0 +1,94 @@
+// Copyright The slacklogs Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package authorize // import "github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/authorize"
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
+)
+
+// setup is a configuration of the collector for what was granted. It runs as it stands.
+func (w *walk) setup(g granted) string {
+	var b strings.Builder
+	extensions := "file_storage"
+	b.WriteString(`extensions:
+  file_storage: # keeps the position
+    directory: slacklogs-state
+    create_directory: true
+    fsync: true
+`)
+	if !g.rotates() {
+		extensions = "file_storage, bearertokenauth/slack"
+		fmt.Fprintf(&b, `  bearertokenauth/slack:
+    filename: %q # a new token in it needs no restart
+`, w.file.path)
+	}
+	b.WriteString(`
+receivers:
+  slacklogs:
+    storage: file_storage
+`)
+	if g.rotates() {
+		fmt.Fprintf(&b, "    token_rotation:\n      client_id: %q\n", w.app.ClientID)
+		if w.app.ClientSecret != "" {
+			b.WriteString("      client_secret: ${env:SLACK_CLIENT_SECRET}\n")
+		}
+		fmt.Fprintf(&b, "      refresh_token: \"${file:%s}\"\n", strings.Trim(fmt.Sprintf("%q", w.file.path), `"`))
+	} else {
+		b.WriteString("    auth:\n      authenticator: bearertokenauth/slack\n")
+	}
+	if w.endpoint != slack.Endpoint {
+		fmt.Fprintf(&b, "    endpoint: %q\n", w.endpoint)
+		if slack.AuditEndpoint(w.endpoint) == "" {
+			fmt.Fprintf(&b, "    audit_endpoint: %q # as the simulator has it\n", strings.TrimSuffix(w.endpoint, "/api")+"/audit/v1")
+		}
+	}
+	for _, l := range g.logs {
+		if l.section == "audit_logs" || !g.ofOrganisation() {
+			fmt.Fprintf(&b, "    %s: {}\n", l.section)
+			continue
+		}
+		fmt.Fprintf(&b, "    %s:\n      team_ids: [\"*\"] # all workspaces that the app is on; or their ids\n", l.section)
+	}
+	fmt.Fprintf(&b, `
+# To see that it works. For a backend see examples/ of slacklogs.
+exporters:
+  debug:
+    verbosity: detailed
+
+service:
+  extensions: [%s]
+  pipelines:
+    logs:
+      receivers: [slacklogs]
+      exporters: [debug]
+`, extensions)
+	return b.String()
+}
+
+// next is what is left to do.
+func (w *walk) next(g granted) string {
+	var b strings.Builder
+	if g.ofOrganisation() && g.logs[len(g.logs)-1].section != "audit_logs" {
+		where := "on the organisation's admin pages"
+		if w.endpoint == slack.Endpoint && g.AppID != "" {
+			where = fmt.Sprintf("at\n  https://app.slack.com/manage/%s/integrations/profile/%s/workspaces/add\n ",
+				printable(g.info.EnterpriseID), printable(g.AppID))
+		}
+		fmt.Fprintf(&b, "- Add the app to the workspaces whose access and integration logs are to be read, %s.\n", where)
+	}
+	b.WriteString("- Save the configuration above, or take its receiver and extensions over into yours.\n")
+	if g.rotates() {
+		if w.app.ClientSecret != "" {
+			b.WriteString("- Set SLACK_CLIENT_SECRET for the collector.\n")
+		}
+		b.WriteString("- Restart the collector after each run of this: it reads the file when it starts.\n")
+		b.WriteString("- Give this refresh token to one collector only: two on one end each other's tokens.\n")
+	}
+	b.WriteString("- Let the user that the collector runs as read the token's file.\n")
+	b.WriteString("- Ask `slacklogs check` whether Slack lets the collector read all of it, then start the collector.")
+	return b.String()
+}
