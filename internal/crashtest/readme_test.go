@@ -70,11 +70,6 @@ func TestDocumentedYAML(t *testing.T) {
 				require.Len(t, ours, 1)
 				delete(ours[0].(map[string]any), "path")
 				assert.Equal(t, ours, receivers, file)
-			case document["display_information"] != nil: // a manifest of Slack
-				scopes := document["oauth_config"].(map[string]any)["scopes"].(map[string]any)
-				require.Len(t, scopes, 1, file)
-				assert.NotEmpty(t, scopes["user"], file)
-				assert.Subset(t, []any{"auditlogs:read", "admin"}, scopes["user"], file)
 			default:
 				configs++
 				t.Logf("%s: configuration %d", file, configs)
@@ -87,7 +82,7 @@ func TestDocumentedYAML(t *testing.T) {
 				cmd := exec.Command(collector, append(args, "--config", write(t, text))...)
 				cmd.Env = []string{
 					"SLACK_TOKEN=" + token, "SLACK_TOKEN_APAC=" + token, "OTLP_ENDPOINT=http://127.0.0.1:4318",
-					"STATE_DIR=" + t.TempDir(),
+					"SLACK_CLIENT_SECRET=" + appSecret, "SLACK_REFRESH_TOKEN=xoxe-1-first", "STATE_DIR=" + t.TempDir(),
 				}
 				said, err := cmd.CombinedOutput()
 				assert.NoError(t, err, "%s: %s\n%s", file, said, text)
@@ -151,7 +146,7 @@ func TestREADMENamesSettingsAndMetrics(t *testing.T) {
 	}
 	assert.ElementsMatch(t, metrics, firstCells(readme, `otelcol_slacklogs_\w+`))
 
-	sections := []string{"audit_logs", "access_logs", "integration_logs", "health_records"}
+	sections := []string{"audit_logs", "access_logs", "integration_logs", "health_records", "token_rotation"}
 	on := map[string]any{}
 	for _, section := range sections {
 		on[section] = map[string]any{}

@@ -188,7 +188,8 @@ func TestTokenRevokedAndGivenBack(t *testing.T) {
 	c.stop()
 }
 
-// A token that stands in a file is replaced by another one, whichever way the file is written.
+// A token that stands in a file is replaced by another one, whichever way the file is written. Until then status and
+// metrics say that it is refused.
 func TestTokenFileChanged(t *testing.T) {
 	t.Parallel()
 	const next, third = token + "-2", token + "-3" // so that the search for the first one finds these too
@@ -206,26 +207,44 @@ receivers:
     token: ""
     auth:
       authenticator: bearertokenauth/slack
+`, file), healthConfig, `
 service:
-  extensions: [file_storage, bearertokenauth/slack]
-`, file))
+  extensions: [file_storage, health_check, bearertokenauth/slack]
+`)
+	c.args = append(c.args, "--feature-gates=+extension.healthcheck.useComponentStatus")
+	c.env["HEALTH_PORT"] = freePort(t)
 	c.start()
 	to.waitForAll(c, slack)
+	is := func(status, problem string) func() bool {
+		return func() bool {
+			h := c.health()
+			return h.receiver().Status == status && h.Healthy == (problem == "") && strings.Contains(h.receiver().Error, problem)
+		}
+	}
+	refused := func() float64 {
+		n, _ := c.metrics().value("otelcol_slacklogs_request_duration_count", `error_type="invalid_authentication"`)
+		return n
+	}
 
 	slack.SetToken(next, slack.org.Identity())
 	slack.Revoke(token)
 	slack.happen(50, time.Now())
-	slack.waitForRefusals(c, 1)
+	c.waitFor("the token is refused", is("StatusRecoverableError", "audit logs: "))
+	require.Positive(t, refused())
 	require.NoError(t, os.WriteFile(file, []byte(next+"\n"), 0o600))
 	to.waitForAll(c, slack)
+	c.waitFor("the next token is taken", is("StatusOK", ""))
 
+	before := refused()
 	slack.SetToken(third, slack.org.Identity())
 	slack.Revoke(next)
 	slack.happen(50, time.Now())
-	slack.waitForRefusals(c, 1)
+	c.waitFor("the next token is refused", is("StatusRecoverableError", "audit logs: "))
+	require.Greater(t, refused(), before)
 	require.NoError(t, os.WriteFile(file+".new", []byte(third+"\n"), 0o600))
 	require.NoError(t, os.Rename(file+".new", file))
 	to.waitForAll(c, slack)
+	c.waitFor("the third token is taken", is("StatusOK", ""))
 	to.requireOnce(c, slack)
 	c.stop()
 }

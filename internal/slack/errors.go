@@ -66,6 +66,10 @@ func newError(method, code, detail string) *Error {
 	return e
 }
 
+// NewError is the error for a call that was not made, or that needs other
+// words.
+func NewError(method, code string) *Error { return newError(method, code, "") }
+
 // EndlessPages is the error for pages that go on and on without an entry.
 func EndlessPages(method string) error {
 	return newError(method, CodeUnreadable, "pages without end and without entries")

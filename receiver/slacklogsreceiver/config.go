@@ -34,17 +34,26 @@ const (
 	// slackListLimit is Slack's limit a minute of access, and of integration
 	// log calls, for each app and workspace.
 	slackListLimit = 20
+
+	whiteSpace = " \t\r\n"
 )
 
 // workspaceID is what the id of a workspace looks like.
 var workspaceID = regexp.MustCompile(`^[A-Z][A-Z0-9]{1,29}$`)
 
+// accessToken is what a token that is no refresh token looks like.
+var accessToken = regexp.MustCompile(`^(xoxe\.)?xox[bp]-`)
+
 // Config is the receiver's configuration.
 type Config struct {
 	// ClientConfig holds endpoint (Slack's Web API) and how it is reached.
 	confighttp.ClientConfig `mapstructure:",squash"`
-	// Token is the user token (xoxp-…). Either this or auth is set.
+	// Token is the user token (xoxp-…). Either this, auth or token_rotation is
+	// set.
 	Token configopaque.String `mapstructure:"token"`
+	// TokenRotation is the app and the refresh token that bring tokens which
+	// expire.
+	TokenRotation configoptional.Optional[tokenRotationConfig] `mapstructure:"token_rotation"`
 	// AuditEndpoint is the audit API; unset, it follows endpoint.
 	AuditEndpoint string `mapstructure:"audit_endpoint"`
 	// Storage names the storage extension that keeps the cursors.
@@ -69,6 +78,18 @@ type Config struct {
 	Attributes record.Attributes `mapstructure:"attributes"`
 	// ResourceAttributes switches resource attributes on and off.
 	ResourceAttributes metadata.ResourceAttributesConfig `mapstructure:"resource_attributes"`
+
+	_ struct{}
+}
+
+// tokenRotationConfig is the section token_rotation.
+type tokenRotationConfig struct {
+	// ClientID and ClientSecret are the Slack app's; one that is a public client
+	// (PKCE) has no secret.
+	ClientID     string              `mapstructure:"client_id"`
+	ClientSecret configopaque.String `mapstructure:"client_secret"`
+	// RefreshToken (xoxe-…) is the first one; those that follow are saved.
+	RefreshToken configopaque.String `mapstructure:"refresh_token"`
 
 	_ struct{}
 }
@@ -161,7 +182,8 @@ func createDefaultConfig() component.Config {
 	retry := configretry.NewDefaultBackOffConfig()
 	retry.MaxElapsedTime = 0
 	return &Config{
-		ClientConfig: client,
+		ClientConfig:  client,
+		TokenRotation: configoptional.Default(tokenRotationConfig{}),
 		AuditLogs: configoptional.Default(auditLogsConfig{
 			PollInterval:      time.Minute,
 			InitialLookback:   24 * time.Hour,
@@ -200,17 +222,26 @@ func createDefaultConfig() component.Config {
 func (c *Config) Validate() error {
 	var errs []error
 	switch {
+	case c.TokenRotation.HasValue() && c.Token != "":
+		errs = append(errs, errors.New("token_rotation: set together with token; keep one of the two"))
+	case c.TokenRotation.HasValue() && c.Auth.HasValue():
+		errs = append(errs, errors.New("token_rotation: set together with auth; keep one of the two"))
+	case c.TokenRotation.HasValue():
+		errs = append(errs, c.TokenRotation.Get().validate())
+		if c.Storage == nil {
+			errs = append(errs, errors.New("token_rotation: needs storage, as each refresh token is good for one use and the next has to be kept; set storage to an extension such as file_storage"))
+		}
 	case c.Token == "" && !c.Auth.HasValue():
-		errs = append(errs, errors.New("token: empty; set it to a Slack user token (xoxp-…), for example ${env:SLACK_TOKEN} with that variable set, or name an extension with auth::authenticator"))
+		errs = append(errs, errors.New("token: empty; set it to a Slack user token (xoxp-…), for example ${env:SLACK_TOKEN} with that variable set, or name an extension with auth::authenticator, or set token_rotation"))
 	case c.Token != "" && c.Auth.HasValue():
 		errs = append(errs, errors.New("token: set together with auth; keep one of the two"))
-	case strings.ContainsAny(string(c.Token), " \t\r\n"):
+	case strings.ContainsAny(string(c.Token), whiteSpace):
 		errs = append(errs, errors.New("token: contains white space; give the bare token (xoxp-…)"))
 	}
 	for _, name := range []string{"Authorization", "Host", "User-Agent"} {
 		for header := range c.Headers.Iter {
 			if strings.EqualFold(header, name) {
-				errs = append(errs, fmt.Errorf("headers: %s is the receiver's own; take it out (the token belongs into token or auth)", name))
+				errs = append(errs, fmt.Errorf("headers: %s is the receiver's own; take it out (the token belongs into token, auth or token_rotation)", name))
 			}
 		}
 	}
@@ -300,6 +331,26 @@ func isLoopback(host string) bool {
 	}
 	addr, err := netip.ParseAddr(host)
 	return err == nil && net.IP(addr.AsSlice()).IsLoopback()
+}
+
+func (c *tokenRotationConfig) validate() error {
+	s := section{name: "token_rotation"}
+	if c.ClientID == "" || strings.ContainsAny(c.ClientID, whiteSpace) {
+		s.add("client_id", "empty, or contains white space; set it to the Client ID under Basic Information of the Slack app")
+	}
+	if strings.ContainsAny(string(c.ClientSecret), whiteSpace) {
+		s.add("client_secret", "contains white space; give the bare secret, or leave it out for a public client (PKCE)")
+	}
+	refresh := string(c.RefreshToken)
+	switch {
+	case refresh == "":
+		s.add("refresh_token", "empty; set it to the refresh token (xoxe-…) that slacklogs authorize brings, for example ${env:SLACK_REFRESH_TOKEN} with that variable set")
+	case strings.ContainsAny(refresh, whiteSpace):
+		s.add("refresh_token", "contains white space; give the bare refresh token (xoxe-…)")
+	case accessToken.MatchString(refresh):
+		s.add("refresh_token", "is an access token (xoxe.xoxp-…, xoxp-… or xoxb-…); give the refresh token (xoxe-…) that came with it")
+	}
+	return errors.Join(s.errs...)
 }
 
 func (c *auditLogsConfig) validate() error {

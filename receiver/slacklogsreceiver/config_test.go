@@ -43,6 +43,16 @@ func audited(t *testing.T) *Config {
 	return cfg
 }
 
+// rotated sets token_rotation in place of the token.
+func rotated(secret configopaque.String) func(cfg *Config) {
+	return func(cfg *Config) {
+		cfg.Token, cfg.Storage = "", &storageID
+		*cfg.TokenRotation.GetOrInsertDefault() = tokenRotationConfig{
+			ClientID: "404.1007", ClientSecret: secret, RefreshToken: "xoxe-1-brightwater",
+		}
+	}
+}
+
 func TestConfig(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -106,6 +116,8 @@ func TestConfig(t *testing.T) {
 				cfg.Auth.GetOrInsertDefault().AuthenticatorID = component.MustNewIDWithName("bearertokenauth", "slack")
 			},
 		},
+		{name: "token_rotation", set: rotated("brightwater-app-SECRET")},
+		{name: "token_rotation_of_a_public_client", set: rotated("")},
 		{
 			name: "smallest",
 			set: func(cfg *Config) {
@@ -213,23 +225,34 @@ func TestConfig(t *testing.T) {
 func TestConfigThatIsRefused(t *testing.T) {
 	t.Parallel()
 	const (
-		noToken = "token: empty; set it to a Slack user token (xoxp-…), for example ${env:SLACK_TOKEN} with that variable set, or name an extension with auth::authenticator"
-		body    = `body: "json" is none of raw, map, none`
-		page    = "audit_logs::page_size: %d is outside 1 to 9999, the largest page that Slack gives"
-		rate    = "audit_logs::requests_per_minute: must be above 0; Slack allows 50 for all apps of an organisation"
-		oneID   = `access_logs::team_ids: %q is not the id of a workspace, such as T0123ABCD`
-		timeout = "timeout: must be above 0, such as 30s; without it a call could hang for ever"
-		beat    = "health_records::heartbeat_interval: must be above 0, such as 10m; to have no health records, take the section out"
-		noLogs  = "no log type is on; add a section such as audit_logs: {}"
+		noToken       = "token: empty; set it to a Slack user token (xoxp-…), for example ${env:SLACK_TOKEN} with that variable set, or name an extension with auth::authenticator, or set token_rotation"
+		body          = `body: "json" is none of raw, map, none`
+		page          = "audit_logs::page_size: %d is outside 1 to 9999, the largest page that Slack gives"
+		rate          = "audit_logs::requests_per_minute: must be above 0; Slack allows 50 for all apps of an organisation"
+		oneID         = `access_logs::team_ids: %q is not the id of a workspace, such as T0123ABCD`
+		timeout       = "timeout: must be above 0, such as 30s; without it a call could hang for ever"
+		beat          = "health_records::heartbeat_interval: must be above 0, such as 10m; to have no health records, take the section out"
+		noClient      = "token_rotation::client_id: empty, or contains white space; set it to the Client ID under Basic Information of the Slack app"
+		accessInPlace = "token_rotation::refresh_token: is an access token (xoxe.xoxp-…, xoxp-… or xoxb-…); give the refresh token (xoxe-…) that came with it"
+		noLogs        = "no log type is on; add a section such as audit_logs: {}"
 	)
 	for _, tt := range []struct{ name, want string }{
 		{"no_token", noToken},
 		{"empty_token", noToken},
 		{"token_and_auth", "token: set together with auth; keep one of the two"},
+		{"token_and_rotation", "token_rotation: set together with token; keep one of the two"},
+		{"auth_and_rotation", "token_rotation: set together with auth; keep one of the two"},
+		{"rotation_without_storage", "token_rotation: needs storage, as each refresh token is good for one use and the next has to be kept; set storage to an extension such as file_storage"},
+		{"rotation_null", noClient + "\ntoken_rotation::refresh_token: empty; set it to the refresh token (xoxe-…) that slacklogs authorize brings, for example ${env:SLACK_REFRESH_TOKEN} with that variable set"},
+		{"rotation_with_white_space", noClient + "\ntoken_rotation::client_secret: contains white space; give the bare secret, or leave it out for a public client (PKCE)\n" +
+			"token_rotation::refresh_token: contains white space; give the bare refresh token (xoxe-…)"},
+		{"rotation_with_access_token", accessInPlace},
+		{"rotation_with_old_access_token", accessInPlace},
+		{"rotation_with_bot_token", accessInPlace},
 		{"token_with_newline", "token: contains white space; give the bare token (xoxp-…)"},
-		{"authorization_header", "headers: Authorization is the receiver's own; take it out (the token belongs into token or auth)"},
-		{"host_header", "headers: Host is the receiver's own; take it out (the token belongs into token or auth)\n" +
-			"headers: User-Agent is the receiver's own; take it out (the token belongs into token or auth)"},
+		{"authorization_header", "headers: Authorization is the receiver's own; take it out (the token belongs into token, auth or token_rotation)"},
+		{"host_header", "headers: Host is the receiver's own; take it out (the token belongs into token, auth or token_rotation)\n" +
+			"headers: User-Agent is the receiver's own; take it out (the token belongs into token, auth or token_rotation)"},
 		{"no_section", noLogs},
 		{"plain_http", `endpoint: "http://slack.com/api" must begin with https://; http:// is for loopback only, because the token goes with each call`},
 		{"plain_http_audit", `audit_endpoint: "http://api.slack.com/audit/v1" must begin with https://; http:// is for loopback only, because the token goes with each call`},
@@ -286,7 +309,7 @@ integration_logs::stale_after: -1s is negative; use 0 or a time such as 24h`},
 			require.NoError(t, err)
 			err = confmap.Validate(cfg)
 			require.EqualError(t, err, tt.want)
-			assert.NotContains(t, err.Error(), "xoxp-brightwater")
+			assert.NotRegexp(t, "xox(e.*|b|p)-brightwater|SECRET", err.Error())
 		})
 	}
 }
@@ -299,6 +322,7 @@ func TestConfigThatCannotBeRead(t *testing.T) {
 		{"unknown_key_in_access", "has invalid keys: overlap"},
 		{"unknown_key_in_integration", "has invalid keys: sweep_interval"},
 		{"unknown_key_in_health_records", "has invalid keys: interval"},
+		{"unknown_key_in_rotation", "has invalid keys: token"},
 		{"start_time", `'start_time' parsing time "yesterday"`},
 		{"storage", `'storage' `},
 	} {
@@ -315,7 +339,7 @@ func TestConfigCases(t *testing.T) {
 	t.Parallel()
 	conf, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
 	require.NoError(t, err)
-	assert.Len(t, conf.ToStringMap(), 15+43+7)
+	assert.Len(t, conf.ToStringMap(), 17+51+8)
 }
 
 func TestAuditEndpoint(t *testing.T) {
@@ -354,8 +378,15 @@ func TestLoopback(t *testing.T) {
 func TestTokenIsOpaque(t *testing.T) {
 	t.Parallel()
 	cfg := audited(t)
-	assert.NotContains(t, fmt.Sprintf("%v %+v %#v", cfg, *cfg, cfg.Token), "xoxp-brightwater")
+	rotated("brightwater-app-SECRET")(cfg)
+	cfg.Token = "xoxp-brightwater"
 	conf := confmap.New()
 	require.NoError(t, conf.Marshal(cfg))
-	assert.NotContains(t, fmt.Sprint(conf.ToStringMap()), "xoxp-brightwater")
+	// Not with the section in it: fmt can't see that what stands in an Optional is opaque, and nobody may print it.
+	text := fmt.Sprintf("%+v %v", cfg.TokenRotation.Get(), conf.ToStringMap())
+	cfg = audited(t)
+	text += fmt.Sprintf("%v %+v %#v", cfg, *cfg, cfg.Token)
+	for _, secret := range []string{"xoxp-brightwater", "xoxe-1-brightwater", "SECRET"} {
+		assert.NotContains(t, text, secret)
+	}
 }

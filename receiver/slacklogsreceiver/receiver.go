@@ -4,6 +4,7 @@
 package slacklogsreceiver // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver"
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ import (
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/metadata"
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/poll"
+	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/rotation"
 )
 
 // shutdownTime is the longest that a shutdown waits for a consumer or storage
@@ -132,7 +134,37 @@ func (r *logsReceiver) warn(start string) {
 	}
 }
 
+// newRotation brings the tokens of a term, with what is in its storage.
+func (r *logsReceiver) newRotation(ctx context.Context, t *term) (*rotation.Source, error) {
+	cfg := r.cfg.TokenRotation.Get()
+	set := r.slackSettings()
+	receiver := metric.WithAttributes(attribute.String("receiver", r.set.ID.String()))
+	set.Observe = func(ctx context.Context, method, errorType string, took time.Duration) {
+		attrs := []attribute.KeyValue{attribute.String("method", method)}
+		if errorType != "" {
+			attrs = append(attrs, attribute.String("error_type", errorType))
+		}
+		r.telemetry.SlacklogsRequestDuration.Record(ctx, took.Seconds(), receiver, metric.WithAttributes(attrs...))
+	}
+	return rotation.New(ctx, rotation.Settings{
+		App:          slack.App{ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret},
+		RefreshToken: cfg.RefreshToken,
+		Slack:        set,
+		Clock:        r.clock,
+		Store:        t.store,
+		Pauses:       &t.pauses,
+		Logger:       r.set.Logger,
+		Status:       func(err error) { r.reportStatus(t, rotating, err) },
+	})
+}
+
 func (r *logsReceiver) addPollers(ctx context.Context, t *term) error {
+	if r.cfg.TokenRotation.HasValue() {
+		var err error
+		if t.tokens, err = r.newRotation(ctx, t); err != nil {
+			return err
+		}
+	}
 	if r.cfg.HealthRecords.HasValue() {
 		set, err := r.pollerSettings(t, "")
 		if err != nil {
@@ -217,6 +249,18 @@ func (r *logsReceiver) addPoller(t *term, logType string, create func(poll.Setti
 	return nil
 }
 
+// slackSettings say how Slack is asked.
+func (r *logsReceiver) slackSettings() slack.Settings {
+	return slack.Settings{
+		HTTP:          r.http,
+		Token:         string(r.cfg.Token),
+		Endpoint:      strings.TrimRight(r.cfg.Endpoint, "/"),
+		AuditEndpoint: r.cfg.auditEndpoint(),
+		UserAgent:     "slacklogsreceiver/" + r.set.BuildInfo.Version,
+		Clock:         r.clock,
+	}
+}
+
 // pollerSettings are what the poller of one log type gets.
 func (r *logsReceiver) pollerSettings(t *term, logType string) (poll.Settings, error) {
 	obs, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{
@@ -228,16 +272,13 @@ func (r *logsReceiver) pollerSettings(t *term, logType string) (poll.Settings, e
 	scope := pcommon.NewInstrumentationScope()
 	scope.SetName(metadata.ScopeName)
 	scope.SetVersion(r.set.BuildInfo.Version)
+	set := r.slackSettings()
+	if t.tokens != nil {
+		set.Tokens = t.tokens
+	}
 	return poll.Settings{
-		ID: r.set.ID,
-		Slack: slack.Settings{
-			HTTP:          r.http,
-			Token:         string(r.cfg.Token),
-			Endpoint:      strings.TrimRight(r.cfg.Endpoint, "/"),
-			AuditEndpoint: r.cfg.auditEndpoint(),
-			UserAgent:     "slacklogsreceiver/" + r.set.BuildInfo.Version,
-			Clock:         r.clock,
-		},
+		ID:                  r.set.ID,
+		Slack:               set,
 		Clock:               r.clock,
 		Store:               t.store,
 		Next:                r.next,
@@ -277,12 +318,14 @@ func (r *logsReceiver) registerGauges() error {
 		}
 	}
 	failing := func(_ context.Context, o metric.Int64Observer) error {
+		// A token that can't be refreshed is everybody's, also while it lasts.
+		token := r.tokenTrouble()
 		for _, p := range r.polling() {
 			p.Each(func(f poll.Figures, attrs metric.MeasurementOption) {
-				if f.Failing == "" {
+				if why := cmp.Or(f.Failing, token); why == "" {
 					o.Observe(0, attrs)
 				} else {
-					o.Observe(1, attrs, metric.WithAttributes(attribute.String("error_type", f.Failing)))
+					o.Observe(1, attrs, metric.WithAttributes(attribute.String("error_type", why)))
 				}
 			})
 		}
@@ -311,6 +354,16 @@ func (r *logsReceiver) polling() []*poll.Poller {
 		return t.pollers
 	}
 	return nil
+}
+
+// tokenTrouble is the code of why the token can't be refreshed, "" if it can.
+func (r *logsReceiver) tokenTrouble() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if failed, ok := errors.AsType[*slack.Error](r.problems[rotating]); ok {
+		return failed.Code
+	}
+	return ""
 }
 
 // reportStatus reports the component as failing while any log type of the term

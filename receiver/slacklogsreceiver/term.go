@@ -18,6 +18,7 @@ import (
 	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/poll"
+	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/rotation"
 )
 
 const (
@@ -25,8 +26,10 @@ const (
 	// long each time up to maxTakeover.
 	firstTakeover = time.Second
 	maxTakeover   = time.Minute
-	// takeover is the key of what is wrong with one, among those of log types.
+	// takeover and rotating are the keys of what is wrong with these, among those
+	// of log types.
 	takeover = "takeover"
+	rotating = "token rotation"
 )
 
 // leaderElector is what the extension k8s_leader_elector offers. Kubernetes is
@@ -53,7 +56,8 @@ func findElector(host component.Host, id component.ID) (leaderElector, error) {
 type term struct {
 	store   *checkpoint.Store
 	pollers []*poll.Poller
-	health  *poll.Health // nil = no health records
+	health  *poll.Health     // nil = no health records
+	tokens  *rotation.Source // nil = no token_rotation
 	pauses  slack.Pauses
 	cancel  context.CancelFunc
 	// over is set once the term ends: what a late consumer or storage brings is
@@ -104,6 +108,9 @@ func (t *term) run(ctx context.Context) {
 	}
 	go func() {
 		wg.Wait()
+		if t.tokens != nil {
+			t.tokens.Flush(context.WithoutCancel(ctx))
+		}
 		close(t.polled)
 	}()
 }

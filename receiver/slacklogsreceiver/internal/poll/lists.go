@@ -625,6 +625,8 @@ func (l *lists) failed(ctx context.Context, w *workspace, r *reading, err error)
 		if r.stuck(failed, local, w.lastRead, *w.gapOf(r)); r.twins.hopeless {
 			l.twinsGap(w, r, gapUnreadable)
 		}
+	case l.mayHeal(failed, r.failures):
+		r.failures++ // and asks again at once
 	default:
 		r.failures++
 		r.err, r.retryAt = err, local.Add(walkPause(r.failures))

@@ -284,6 +284,9 @@ func (p *Poller) finish(ctx context.Context, err error) {
 		}
 	case ctx.Err() != nil:
 		return
+	case p.mayHeal(failed, p.failures):
+		p.failures++
+		return // and asks again at once
 	default:
 		p.failures++
 		p.callErr = err
@@ -294,6 +297,12 @@ func (p *Poller) finish(ctx context.Context, err error) {
 		}
 	}
 	p.tell()
+}
+
+// mayHeal reports whether a refusal is the first one where a source brings the
+// tokens: it has heard of it, and may have a better one by now.
+func (p *Poller) mayHeal(failed *slack.Error, failures int) bool {
+	return failed != nil && failed.Class == slack.NeedsToken && failures == 0 && p.set.Slack.Tokens != nil
 }
 
 // hold keeps Slack's Retry-After, also when the receiver stops: the next start
