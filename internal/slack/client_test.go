@@ -864,6 +864,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(200, []byte(`{"entries":[{"id":"a"}],"response_metadata":{"next_cursor":"x"}}`), "", "")
 	f.Add(200, []byte(`{"ok":false,"error":"missing_scope","needed":"a","provided":"b"}`), "gzip", "")
 	f.Add(429, []byte(`{"ok":false,"error":"ratelimited"}`), "", "1")
+	f.Add(200, []byte(`{"ok":true,"team_id":"T1","authed_user":{"access_token":"xoxe.xoxp-1","refresh_token":"xoxe-1","expires_in":43200}}`), "", "")
 	f.Add(403, []byte(`{"error":null}`), "", "Fri, 21 Nov 2025 22:00:00 GMT")
 	f.Fuzz(func(t *testing.T, status int, body []byte, encoding, retry string) {
 		answer := func(r *http.Request) (*http.Response, error) {
@@ -883,6 +884,15 @@ func FuzzAnswer(f *testing.F) {
 		_, err = client.AuthTest(t.Context())
 		if err != nil {
 			assert.NotEmpty(t, asError(t, err).Advice)
+		}
+		grant, err := client.Refresh(t.Context(), App{ClientID: "1.2"}, "xoxe-1")
+		if err != nil {
+			assert.NotEmpty(t, asError(t, err).Advice)
+			assert.Less(t, len(err.Error()), 2000)
+		} else {
+			assert.NotEmpty(t, grant.AccessToken)
+			assert.NotEmpty(t, grant.RefreshToken)
+			assert.GreaterOrEqual(t, grant.ExpiresIn, time.Duration(0))
 		}
 	})
 }
