@@ -68,7 +68,7 @@ type Code struct {
 
 const (
 	adviceOutage = "Slack is in trouble; the call is repeated until it succeeds."
-	adviceToken  = "Install the app again and put the new user token in place; the receiver takes it without a restart when the token comes from a file."
+	adviceToken  = "Install the app again and put the new user token, or with token_rotation the new refresh token, in place; a user token in a file is taken without a restart."
 	advicePlan   = "Audit logs need an Enterprise plan with the audit logs feature and a token of the organisation, access and integration logs a paid plan; check the plan, and where the app is installed."
 	adviceOwner  = "Audit logs need a user token that an Org Owner made by installing the app on the organisation, access and integration logs one of an Owner or Admin of the workspace; let such a person install the app."
 	adviceCode   = "Open the authorize address again and use the new code; a code is good for ten minutes, and once."
@@ -95,7 +95,7 @@ var Codes = map[string]Code{
 	"team_added_to_org":   {Heals, "The workspace is being moved into an organisation; wait until Slack has finished."},
 	"org_login_required":  {Heals, "The workspace is being moved into an organisation; wait until Slack has finished."},
 	"rate_limited":        {Throttled, "Slack's limit is used up, by this or by other apps: for audit logs it is the whole organisation's; lower requests_per_minute or stop the other collector."},
-	"ratelimited":         {Throttled, "Slack's limit for this app is used up; lower requests_per_minute or stop the other collector that uses the app."},
+	"ratelimited":         {Throttled, "Slack's limit for this app and method is used up, and it is asked again when Slack allows it; lower requests_per_minute or stop the other collector that uses the app."},
 
 	// About the call.
 	"invalid_cursor":     {StaleCursor, "The cursor is too old; the walk starts anew over what remains."},
@@ -120,10 +120,10 @@ var Codes = map[string]Code{
 	"limit_required":     {Fault, adviceFault},
 
 	// Token.
-	"invalid_auth":           {NeedsToken, "Slack refuses the token. Where it refuses only some workspaces, whoever installed the app has to become a member there; otherwise install the app again and put the new user token in place; the receiver takes it without a restart when the token comes from a file."},
+	"invalid_auth":           {NeedsToken, "Slack refuses the token. Where it refuses only some workspaces, whoever installed the app has to become a member there; otherwise install the app again and put the new user token, or with token_rotation the new refresh token, in place; a user token in a file is taken without a restart."},
 	"invalid_authentication": {NeedsToken, "Slack does not accept the token. " + adviceToken},
-	"missing_authentication": {NeedsToken, "No token reached Slack; set token or auth, and look at the proxy."},
-	"not_authed":             {NeedsToken, "No token reached Slack; set token or auth, and look at the proxy."},
+	"missing_authentication": {NeedsToken, "No token reached Slack; set token, auth or token_rotation, and look at the proxy."},
+	"not_authed":             {NeedsToken, "No token reached Slack; set token, auth or token_rotation, and look at the proxy."},
 	"token_revoked":          {NeedsToken, "The token was revoked. " + adviceToken},
 	"token_expired":          {NeedsToken, "The token has expired; set token_rotation, which renews it, or use a token that does not expire."},
 	"account_inactive":       {NeedsToken, "The user who installed the app was deactivated; let a service account that stays install the app again."},

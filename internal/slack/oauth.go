@@ -55,20 +55,29 @@ func (c *Client) ExchangeCode(ctx context.Context, app App, code, redirectURI, v
 	if verifier != "" {
 		form.Set("code_verifier", verifier)
 	}
-	return c.grant(ctx, app, form)
+	return c.grant(ctx, app, form, func(g Grant) *Error {
+		if g.AccessToken == "" {
+			return newError(MethodOAuth, "no_scopes", "no user token")
+		}
+		return nil
+	})
 }
 
 // Refresh asks oauth.v2.access for new tokens. Slack takes a refresh token
-// once, and for a short time after.
+// once, and for a short time after. An answer without both tokens is no
+// refusal: the refresh token may be used up.
 func (c *Client) Refresh(ctx context.Context, app App, refreshToken string) (Grant, error) {
-	g, err := c.grant(ctx, app, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}})
-	if err == nil && g.RefreshToken == "" {
-		return Grant{}, newError(MethodOAuth, CodeUnreadable, "no refresh token")
-	}
-	return g, err
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}}
+	return c.grant(ctx, app, form, func(g Grant) *Error {
+		if g.AccessToken == "" || g.RefreshToken == "" {
+			return newError(MethodOAuth, CodeUnreadable, "an access or refresh token of a user is missing")
+		}
+		return nil
+	})
 }
 
-func (c *Client) grant(ctx context.Context, app App, form url.Values) (Grant, error) {
+// grant asks for tokens; lacks tells what an answer should have had.
+func (c *Client) grant(ctx context.Context, app App, form url.Values, lacks func(Grant) *Error) (Grant, error) {
 	const method = MethodOAuth
 	if app.ClientSecret == "" {
 		form.Set("client_id", app.ClientID)
@@ -109,11 +118,6 @@ func (c *Client) grant(ctx context.Context, app App, form url.Values) (Grant, er
 	if user.AccessToken == "" && !IsBotToken(a.AccessToken) {
 		user = a.tokens
 	}
-	if user.AccessToken == "" {
-		return Grant{}, c.failed(ctx, ans, newError(method, "no_scopes", "no user token"))
-	}
-	c.keepTime(ans)
-	c.observe(ctx, ans, "")
 	g := Grant{
 		AppID: a.AppID, UserID: a.User.ID,
 		AccessToken: configopaque.String(user.AccessToken), RefreshToken: configopaque.String(user.RefreshToken),
@@ -128,6 +132,11 @@ func (c *Client) grant(ctx context.Context, app App, form url.Values) (Grant, er
 	if a.Team != nil && !a.OrgInstall {
 		g.TeamID, g.TeamName = a.Team.ID, a.Team.Name
 	}
+	if e := lacks(g); e != nil {
+		return Grant{}, c.failed(ctx, ans, e)
+	}
+	c.keepTime(ans)
+	c.observe(ctx, ans, "")
 	return g, nil
 }
 

@@ -143,12 +143,20 @@ func TestGrantsAreAskedForWithoutAToken(t *testing.T) {
 	}, form)
 }
 
-// A refresh without a new refresh token would be the last one.
-func TestRefreshWantsARefreshToken(t *testing.T) {
+// A refresh without a new refresh token would be the last one, and a bot's token reads nothing. Slack has not refused,
+// so the refresh token may be used up.
+func TestRefreshWantsBothTokens(t *testing.T) {
 	t.Parallel()
-	_, err := newClient(fixed(200, `{"ok":true,"access_token":"xoxe.xoxp-1","authed_user":{}}`), &testClock{now: startTime}, nil).
-		Refresh(t.Context(), App{ClientID: "1.2", ClientSecret: "s"}, "xoxe-1")
-	assert.Equal(t, CodeUnreadable, asError(t, err).Code)
+	for _, body := range []string{
+		`{"ok":true,"access_token":"xoxe.xoxp-1","authed_user":{}}`,
+		`{"ok":true,"access_token":"xoxe.xoxb-1","refresh_token":"xoxe-2"}`,
+		`{"ok":true}`,
+	} {
+		var o observed
+		_, err := newClient(fixed(200, body), &testClock{now: startTime}, &o).Refresh(t.Context(), App{ClientID: "1.2", ClientSecret: "s"}, "xoxe-1")
+		assert.Equal(t, CodeUnreadable, asError(t, err).Code, body)
+		assert.Equal(t, []outcome{{MethodOAuth, CodeUnreadable}}, o.calls)
+	}
 }
 
 // tokens is a source of tokens that tells what it was told.

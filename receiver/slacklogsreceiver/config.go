@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/collector/config/configopaque"
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/config/configretry"
+	"go.opentelemetry.io/collector/confmap"
 
 	"github.com/slacklogs/otelcol-slacklogs/internal/record"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
@@ -52,8 +53,8 @@ type Config struct {
 	// set.
 	Token configopaque.String `mapstructure:"token"`
 	// TokenRotation is the app and the refresh token that bring tokens which
-	// expire.
-	TokenRotation configoptional.Optional[tokenRotationConfig] `mapstructure:"token_rotation"`
+	// expire. It is a pointer, as fmt prints the secrets in an Optional.
+	TokenRotation *tokenRotationConfig `mapstructure:"token_rotation"`
 	// AuditEndpoint is the audit API; unset, it follows endpoint.
 	AuditEndpoint string `mapstructure:"audit_endpoint"`
 	// Storage names the storage extension that keeps the cursors.
@@ -91,7 +92,18 @@ type tokenRotationConfig struct {
 	// RefreshToken (xoxe-…) is the first one; those that follow are saved.
 	RefreshToken configopaque.String `mapstructure:"refresh_token"`
 
-	_ struct{}
+	// emptySecret is set where client_secret stands there without a value.
+	emptySecret bool
+}
+
+// Unmarshal notes an empty secret: a variable that is not set must not make a
+// public client of the app.
+func (c *tokenRotationConfig) Unmarshal(conf *confmap.Conf) error {
+	if err := conf.Unmarshal(c); err != nil {
+		return err
+	}
+	c.emptySecret = conf.IsSet("client_secret") && c.ClientSecret == ""
+	return nil
 }
 
 // auditLogsConfig is the section audit_logs.
@@ -182,8 +194,7 @@ func createDefaultConfig() component.Config {
 	retry := configretry.NewDefaultBackOffConfig()
 	retry.MaxElapsedTime = 0
 	return &Config{
-		ClientConfig:  client,
-		TokenRotation: configoptional.Default(tokenRotationConfig{}),
+		ClientConfig: client,
 		AuditLogs: configoptional.Default(auditLogsConfig{
 			PollInterval:      time.Minute,
 			InitialLookback:   24 * time.Hour,
@@ -222,12 +233,12 @@ func createDefaultConfig() component.Config {
 func (c *Config) Validate() error {
 	var errs []error
 	switch {
-	case c.TokenRotation.HasValue() && c.Token != "":
+	case c.TokenRotation != nil && c.Token != "":
 		errs = append(errs, errors.New("token_rotation: set together with token; keep one of the two"))
-	case c.TokenRotation.HasValue() && c.Auth.HasValue():
+	case c.TokenRotation != nil && c.Auth.HasValue():
 		errs = append(errs, errors.New("token_rotation: set together with auth; keep one of the two"))
-	case c.TokenRotation.HasValue():
-		errs = append(errs, c.TokenRotation.Get().validate())
+	case c.TokenRotation != nil:
+		errs = append(errs, c.TokenRotation.validate())
 		if c.Storage == nil {
 			errs = append(errs, errors.New("token_rotation: needs storage, as each refresh token is good for one use and the next has to be kept; set storage to an extension such as file_storage"))
 		}
@@ -338,7 +349,10 @@ func (c *tokenRotationConfig) validate() error {
 	if c.ClientID == "" || strings.ContainsAny(c.ClientID, whiteSpace) {
 		s.add("client_id", "empty, or contains white space; set it to the Client ID under Basic Information of the Slack app")
 	}
-	if strings.ContainsAny(string(c.ClientSecret), whiteSpace) {
+	switch {
+	case c.emptySecret:
+		s.add("client_secret", "empty; set the variable that it comes from, or take the key out for a public client (PKCE)")
+	case strings.ContainsAny(string(c.ClientSecret), whiteSpace):
 		s.add("client_secret", "contains white space; give the bare secret, or leave it out for a public client (PKCE)")
 	}
 	refresh := string(c.RefreshToken)

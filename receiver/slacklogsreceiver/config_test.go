@@ -47,7 +47,7 @@ func audited(t *testing.T) *Config {
 func rotated(secret configopaque.String) func(cfg *Config) {
 	return func(cfg *Config) {
 		cfg.Token, cfg.Storage = "", &storageID
-		*cfg.TokenRotation.GetOrInsertDefault() = tokenRotationConfig{
+		cfg.TokenRotation = &tokenRotationConfig{
 			ClientID: "404.1007", ClientSecret: secret, RefreshToken: "xoxe-1-brightwater",
 		}
 	}
@@ -243,7 +243,8 @@ func TestConfigThatIsRefused(t *testing.T) {
 		{"token_and_rotation", "token_rotation: set together with token; keep one of the two"},
 		{"auth_and_rotation", "token_rotation: set together with auth; keep one of the two"},
 		{"rotation_without_storage", "token_rotation: needs storage, as each refresh token is good for one use and the next has to be kept; set storage to an extension such as file_storage"},
-		{"rotation_null", noClient + "\ntoken_rotation::refresh_token: empty; set it to the refresh token (xoxe-…) that slacklogs authorize brings, for example ${env:SLACK_REFRESH_TOKEN} with that variable set"},
+		{"rotation_null", noToken},
+		{"rotation_with_an_unset_secret", "token_rotation::client_secret: empty; set the variable that it comes from, or take the key out for a public client (PKCE)"},
 		{"rotation_with_white_space", noClient + "\ntoken_rotation::client_secret: contains white space; give the bare secret, or leave it out for a public client (PKCE)\n" +
 			"token_rotation::refresh_token: contains white space; give the bare refresh token (xoxe-…)"},
 		{"rotation_with_access_token", accessInPlace},
@@ -382,10 +383,7 @@ func TestTokenIsOpaque(t *testing.T) {
 	cfg.Token = "xoxp-brightwater"
 	conf := confmap.New()
 	require.NoError(t, conf.Marshal(cfg))
-	// Not with the section in it: fmt can't see that what stands in an Optional is opaque, and nobody may print it.
-	text := fmt.Sprintf("%+v %v", cfg.TokenRotation.Get(), conf.ToStringMap())
-	cfg = audited(t)
-	text += fmt.Sprintf("%v %+v %#v", cfg, *cfg, cfg.Token)
+	text := fmt.Sprintf("%v %+v %#v %+v %v", cfg, *cfg, *cfg, *cfg.TokenRotation, conf.ToStringMap())
 	for _, secret := range []string{"xoxp-brightwater", "xoxe-1-brightwater", "SECRET"} {
 		assert.NotContains(t, text, secret)
 	}

@@ -136,7 +136,7 @@ func (r *logsReceiver) warn(start string) {
 
 // newRotation brings the tokens of a term, with what is in its storage.
 func (r *logsReceiver) newRotation(ctx context.Context, t *term) (*rotation.Source, error) {
-	cfg := r.cfg.TokenRotation.Get()
+	cfg := r.cfg.TokenRotation
 	set := r.slackSettings()
 	receiver := metric.WithAttributes(attribute.String("receiver", r.set.ID.String()))
 	set.Observe = func(ctx context.Context, method, errorType string, took time.Duration) {
@@ -159,7 +159,7 @@ func (r *logsReceiver) newRotation(ctx context.Context, t *term) (*rotation.Sour
 }
 
 func (r *logsReceiver) addPollers(ctx context.Context, t *term) error {
-	if r.cfg.TokenRotation.HasValue() {
+	if r.cfg.TokenRotation != nil {
 		var err error
 		if t.tokens, err = r.newRotation(ctx, t); err != nil {
 			return err

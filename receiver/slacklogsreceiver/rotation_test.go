@@ -64,7 +64,7 @@ func (s rotatingSlack) receiver(t *testing.T, name string, edit func(cfg *Config
 	t.Helper()
 	cfg := s.config(t)
 	cfg.Token, cfg.Storage = "", &storageID
-	*cfg.TokenRotation.GetOrInsertDefault() = tokenRotationConfig{ClientID: appID, ClientSecret: appSecret, RefreshToken: configopaque.String(s.refresh)}
+	cfg.TokenRotation = &tokenRotationConfig{ClientID: appID, ClientSecret: appSecret, RefreshToken: configopaque.String(s.refresh)}
 	if edit != nil {
 		edit(cfg)
 	}
