@@ -340,7 +340,7 @@ func TestConfigCases(t *testing.T) {
 	t.Parallel()
 	conf, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
 	require.NoError(t, err)
-	assert.Len(t, conf.ToStringMap(), 17+51+8)
+	assert.Len(t, conf.ToStringMap(), 17+52+8)
 }
 
 func TestAuditEndpoint(t *testing.T) {
