@@ -7,6 +7,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -135,10 +136,16 @@ func (c *Client) grant(ctx context.Context, app App, form url.Values, lacks func
 	if e := lacks(g); e != nil {
 		return Grant{}, c.failed(ctx, ans, e)
 	}
+	if !plainToken.MatchString(user.AccessToken) || user.RefreshToken != "" && !plainToken.MatchString(user.RefreshToken) {
+		return Grant{}, c.failed(ctx, ans, newError(method, CodeUnreadable, "a token that is none"))
+	}
 	c.keepTime(ans)
 	c.observe(ctx, ans, "")
 	return g, nil
 }
+
+// plainToken is what can go into a header, a file and a terminal.
+var plainToken = regexp.MustCompile(`^[!-~]+$`)
 
 // IsBotToken reports whether a token is a bot's by its looks.
 func IsBotToken(token string) bool {

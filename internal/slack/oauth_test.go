@@ -95,6 +95,8 @@ func TestGrants(t *testing.T) {
 		{name: "to a bot alone", body: `{` + org + `,"access_token":"xoxb-1","authed_user":{"id":"W1"}}`, code: "no_scopes"},
 		{name: "refused", body: `{"ok":false,"error":"invalid_code"}`, code: "invalid_code"},
 		{name: "no JSON", body: `<html>`, code: CodeUnreadable},
+		{name: "a token for a terminal", body: `{` + org + `,"authed_user":{"id":"W1","access_token":"xoxp-1\u001b[2J"}}`, code: CodeUnreadable},
+		{name: "a refresh token of two lines", body: `{` + org + `,"authed_user":{"id":"W1","access_token":"xoxe.xoxp-1","refresh_token":"xoxe-1\nx"}}`, code: CodeUnreadable},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -160,8 +160,8 @@ func (f *authorizeFlags) problem(rest int) string {
 		return "--team must be the id of a workspace or organisation, such as T0123456789"
 	case f.output == "":
 		return "--output must name a file; with --print-token the token is printed too"
-	case strings.ContainsAny(f.output, "${}\n\r"):
-		return "--output must be without $, {, } and line breaks, else a collector's configuration can't name it"
+	case !nameable(f.output):
+		return "--output " + notNameable
 	case f.timeout <= 0 || f.timeout > maxWait:
 		return "--timeout must be more than 0 and at most 24h"
 	}

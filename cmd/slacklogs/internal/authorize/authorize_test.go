@@ -15,11 +15,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/confmap"
 
 	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/verb"
 	"github.com/slacklogs/otelcol-slacklogs/internal/clock"
@@ -643,6 +645,7 @@ func TestAuthorizeUsage(t *testing.T) {
 		{"too much time", []string{"--timeout", "25h"}, "at most 24h"},
 		{"no output", []string{"--output", ""}, "--output must name a file"},
 		{"odd output", []string{"--output", "a${env:B}"}, "--output must be without $"},
+		{"output of no text", []string{"--output", "a\xff"}, "--output must be"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("SLACK_CLIENT_ID", "111.222")
@@ -669,6 +672,8 @@ func TestClientSecret(t *testing.T) {
 		{name: "file before environment", env: "s1", file: "s2\n", want: "s2"},
 		{name: "typed", ask: ask("s3"), want: "s3"},
 		{name: "nowhere", problem: "set SLACK_CLIENT_SECRET or --client-secret-file"},
+		{name: "file with a byte order mark", file: "\ufeffs2\r\n", want: "s2"},
+		{name: "file in UTF-16", file: "\xff\xfes\x002\x00", problem: "--client-secret-file is no client secret"},
 		{name: "empty file", env: "s1", file: "\n", problem: "--client-secret-file is no client secret"},
 		{name: "two words", ask: ask("s3 s4"), problem: "what was typed is no client secret"},
 		{name: "interrupted", ask: func(context.Context, string) (string, error) { return "", errInterrupted }, problem: "interrupted"},
@@ -692,4 +697,65 @@ func TestClientSecret(t *testing.T) {
 	t.Setenv("SLACK_CLIENT_SECRET", "")
 	_, err := clientSecret(t.Context(), filepath.Join(t.TempDir(), "none"), nil)
 	assert.ErrorContains(t, err, "--client-secret-file can't be read")
+}
+
+// What is pasted by mistake does not end the input.
+func TestTypedLinesOfAnyLength(t *testing.T) {
+	in := strings.NewReader(strings.Repeat("x", 10<<20) + "\nshort\r\n\nlast")
+	var short []string
+	for line := range typedLines(t.Context(), in) {
+		if len(line) > 100 {
+			_, remark := readPasted(line, "state")
+			assert.Contains(t, remark, "There is no code in that.")
+			continue
+		}
+		short = append(short, line)
+	}
+	assert.Equal(t, []string{"short", "", "last"}, short)
+}
+
+// The configuration is read as a whole by a YAML parser, wherever the token is.
+func TestAuthorizeConfigurationNamesTheFile(t *testing.T) {
+	for _, name := range []string{`to"k'en`, `token"`, `tok\en`, "tok\ten: # [x]", "tök\u202een\x7f"} {
+		for _, rotation := range []bool{false, true} {
+			p := newOperator(t, func(app *slacktest.App) { app.Rotation = rotation }, "--redirect-url", elsewhere)
+			path := filepath.Join(p.dir, name)
+			p.args = append(p.args, "--output", path)
+			p.sees = p.pastes
+			require.NoError(t, p.authorizes())
+			retrieved, err := confmap.NewRetrievedFromYAML(p.stdout.Bytes())
+			require.NoError(t, err)
+			conf, err := retrieved.AsConf()
+			require.NoError(t, err, p.stdout.String())
+			if rotation {
+				assert.Equal(t, "${file:"+path+"}", conf.Get("receivers::slacklogs::token_rotation::refresh_token"))
+			} else {
+				assert.Equal(t, path, conf.Get("extensions::bearertokenauth/slack::filename"))
+			}
+		}
+	}
+}
+
+// Ids are Slack's, and no part of an address as they come.
+func TestAuthorizeLinksToOneAddress(t *testing.T) {
+	p := newOperator(t, func(app *slacktest.App) { app.ID = "A1/../../x?y= z" }, "--redirect-url", elsewhere, "--endpoint", "", "--logs", "access")
+	p.sees = p.pastes
+	require.NoError(t, p.authorizes())
+	assert.Contains(t, p.stderr.String(), "/profile/A1%2F..%2F..%2Fx%3Fy=%20z/workspaces/add")
+}
+
+// brokenPipe is where nothing can be written.
+type brokenPipe struct{}
+
+func (brokenPipe) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// The token is there, but what was to be read on stdout is not.
+func TestAuthorizeCannotPrint(t *testing.T) {
+	for _, args := range [][]string{nil, {"--print-token"}} {
+		p := newOperator(t, nil, append([]string{"--redirect-url", elsewhere}, args...)...)
+		p.sees = p.pastes
+		err := authorizeWith(p.ctx, p.args, console{in: p, out: brokenPipe{}, err: &p.stderr}, p.wire, hurried{})
+		require.ErrorIs(t, err, syscall.ENOSPC)
+		assert.NotEmpty(t, p.token())
+	}
 }

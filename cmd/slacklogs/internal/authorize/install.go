@@ -253,15 +253,27 @@ func (w *walk) nextCode(ctx, waiting context.Context, lines <-chan string, repli
 	}
 }
 
-// typedLines hands over what is typed, until ctx or the input ends.
+// longestLine is far above the address that a browser stops at.
+const longestLine = 64 << 10
+
+// typedLines hands over what is typed, until ctx or the input ends. Of a line that is too long it hands over the
+// beginning.
 func typedLines(ctx context.Context, in io.Reader) <-chan string {
 	lines := make(chan string)
 	go func() {
 		defer close(lines)
-		scanner := bufio.NewScanner(in)
-		for scanner.Scan() {
+		reader := bufio.NewReaderSize(in, longestLine)
+		for {
+			line, more, err := reader.ReadLine()
+			if err != nil {
+				return
+			}
+			text := string(line)
+			for more && err == nil {
+				_, more, err = reader.ReadLine()
+			}
 			select {
-			case lines <- scanner.Text():
+			case lines <- text:
 			case <-ctx.Done():
 				return
 			}
@@ -304,13 +316,14 @@ func (w *walk) keep(g granted) error {
 			"Mend that and run this again: the owner has to click once more, and Slack gives the app a token again", err)
 	}
 	w.say("\n%s\nWritten to %s (mode 0600): %s.", g.installer(), w.file.path, kind)
-	setup := w.setup(g)
+	w.say("")
+	toOut, toErr := w.setup(g), ""
 	if w.printToken {
-		fmt.Fprintln(w.out, token)
-		fmt.Fprintf(w.err, "\n%s", setup)
-	} else {
-		w.say("")
-		fmt.Fprint(w.out, setup)
+		toOut, toErr = token+"\n", toOut
+	}
+	fmt.Fprint(w.err, toErr)
+	if _, err := io.WriteString(w.out, toOut); err != nil {
+		return fmt.Errorf("the token is in its file, but what belongs on stdout could not be written: %w", err)
 	}
 	w.say("\nNext:\n%s", w.next(g))
 	return nil

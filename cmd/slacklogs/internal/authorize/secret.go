@@ -38,9 +38,9 @@ func clientSecret(ctx context.Context, file string, ask askSecret) (configopaque
 		}
 		from = "what was typed"
 	}
-	secret = strings.TrimSpace(secret)
-	if secret == "" || strings.ContainsAny(secret, " \t\r\n") {
-		return "", fmt.Errorf("%s is no client secret: it must be one word", from)
+	secret = strings.TrimSpace(strings.TrimPrefix(secret, "\ufeff")) // which some editors put before a text
+	if secret == "" || strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", fmt.Errorf("%s is no client secret: it must be one word of plain characters", from)
 	}
 	return configopaque.String(secret), nil
 }

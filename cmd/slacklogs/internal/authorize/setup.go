@@ -5,6 +5,7 @@ package authorize // import "github.com/slacklogs/otelcol-slacklogs/cmd/slacklog
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
@@ -36,7 +37,7 @@ receivers:
 		if w.app.ClientSecret != "" {
 			b.WriteString("      client_secret: ${env:SLACK_CLIENT_SECRET}\n")
 		}
-		fmt.Fprintf(&b, "      refresh_token: \"${file:%s}\"\n", strings.Trim(fmt.Sprintf("%q", w.file.path), `"`))
+		fmt.Fprintf(&b, "      refresh_token: %q\n", "${file:"+w.file.path+"}")
 	} else {
 		b.WriteString("    auth:\n      authenticator: bearertokenauth/slack\n")
 	}
@@ -76,7 +77,7 @@ func (w *walk) next(g granted) string {
 		where := "on the organisation's admin pages"
 		if w.endpoint == slack.Endpoint && g.AppID != "" {
 			where = fmt.Sprintf("at\n  https://app.slack.com/manage/%s/integrations/profile/%s/workspaces/add\n ",
-				printable(g.info.EnterpriseID), printable(g.AppID))
+				url.PathEscape(g.info.EnterpriseID), url.PathEscape(g.AppID))
 		}
 		fmt.Fprintf(&b, "- Add the app to the workspaces whose access and integration logs are to be read, %s.\n", where)
 	}

@@ -11,23 +11,42 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"unicode/utf8"
 )
 
 // tokenFile is a file that holds a token and nothing else, for its owner only.
 type tokenFile struct{ path string }
 
-// newTokenFile follows a link, which otherwise would be replaced.
+// newTokenFile follows a link, which otherwise would be replaced. It follows none that anybody may have laid.
 func newTokenFile(path string) tokenFile {
-	if target, err := filepath.EvalSymlinks(path); err == nil {
+	if target, err := filepath.EvalSymlinks(path); err == nil && !openToAll(filepath.Dir(path)) {
 		path = target
 	}
 	return tokenFile{path}
+}
+
+const notNameable = "must be without $, {, }, line breaks and what is not UTF-8, else a collector's configuration can't name it"
+
+func nameable(path string) bool {
+	return !strings.ContainsAny(path, "${}\n\r") && utf8.ValidString(path)
+}
+
+// openToAll reports whether everybody may make files in a folder.
+func openToAll(dir string) bool {
+	info, err := os.Stat(dir)
+	return err == nil && info.Mode()&0o002 != 0 && runtime.GOOS != "windows" // its rights are other ones
 }
 
 // check tells beforehand whether a token could be written. It leaves nothing behind.
 func (f tokenFile) check() error {
 	if old, err := os.Stat(f.path); err == nil && !old.Mode().IsRegular() {
 		return fmt.Errorf("--output %s is no file; name a file in it, or another", f.path)
+	}
+	if old, err := os.Lstat(f.path); err == nil && old.Mode()&fs.ModeSymlink != 0 {
+		return fmt.Errorf("--output %s is a link to nothing, or stands where anybody may have laid it; name the file that it is to be", f.path)
+	}
+	if !nameable(f.path) {
+		return errors.New("what --output links to " + notNameable)
 	}
 	temp, err := f.stage(strings.Repeat("#", 512))
 	if err != nil {

@@ -100,3 +100,24 @@ func TestTokenFileLeavesNothingBehind(t *testing.T) {
 	require.Len(t, left, 1)
 	assert.Equal(t, "token", left[0].Name())
 }
+
+// A link to nothing would be replaced, and the token be where nobody wants it.
+func TestTokenFileLinks(t *testing.T) {
+	dir := t.TempDir()
+	nowhere, loop, odd := filepath.Join(dir, "nowhere"), filepath.Join(dir, "loop"), filepath.Join(dir, "odd")
+	require.NoError(t, os.Symlink(filepath.Join(dir, "none", "token"), nowhere))
+	require.NoError(t, os.Symlink(loop, loop))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "${env:B}"), nil, 0o600))
+	require.NoError(t, os.Symlink(filepath.Join(dir, "${env:B}"), odd))
+	assert.ErrorContains(t, newTokenFile(nowhere).check(), "is a link to nothing")
+	assert.ErrorContains(t, newTokenFile(loop).check(), "is a link to nothing")
+	assert.ErrorContains(t, newTokenFile(odd).check(), "must be without $")
+
+	target := filepath.Join(t.TempDir(), "token")
+	require.NoError(t, os.WriteFile(target, nil, 0o600))
+	laid := filepath.Join(dir, "laid")
+	require.NoError(t, os.Symlink(target, laid))
+	require.NoError(t, newTokenFile(laid).check())
+	require.NoError(t, os.Chmod(dir, 0o777|os.ModeSticky))
+	assert.ErrorContains(t, newTokenFile(laid).check(), "anybody may have laid it")
+}

@@ -281,7 +281,9 @@ func printSections(stdout, stderr io.Writer, sections []*section) error {
 		if len(s.teams) > 0 {
 			settings = fmt.Sprintf(`{team_ids: ["%s"]}`, strings.Join(s.teams, `", "`))
 		}
-		fmt.Fprintf(stdout, "%s: %s\n", s.name, settings)
+		if _, err := fmt.Fprintf(stdout, "%s: %s\n", s.name, settings); err != nil {
+			return err
+		}
 	}
 	if !on {
 		return errors.New("there is nothing that this token can read")

@@ -351,6 +351,8 @@ func TestCheckFindings(t *testing.T) {
 		{name: "Slack is down", receiver: "audit_logs:", check: "endpoint", result: failed, detail: "503", advice: "Slack is in trouble", set: every(slacktest.FaultUnavailable)},
 		{name: "nobody there", receiver: "endpoint: http://127.0.0.1:1/api\naudit_logs:", check: "endpoint", result: failed, detail: "network (can't connect)", advice: "check DNS, firewall, proxy_url and tls"},
 		{name: "no audit API there", receiver: "audit_endpoint: http://127.0.0.1:1/audit/v1\naudit_logs:", check: "call", result: failed, detail: "network (can't connect)", advice: "check DNS"},
+		{name: "a proxy whose password breaks the address", receiver: "proxy_url: http://me:hunter2/x@127.0.0.1:1\naudit_logs:", check: "endpoint", result: failed, detail: "proxy_url is no address", advice: "proxy_url"},
+		{name: "a proxy whose password is quoted", receiver: "proxy_url: 'http://me:hunter2\"@127.0.0.1:x'\naudit_logs:", check: "endpoint", result: failed, detail: "proxy_url is no address", advice: "proxy_url"},
 		{name: "no proxy", receiver: "proxy_url: http://me:hunter2@127.0.0.1:1\naudit_logs:", check: "endpoint", result: failed, detail: "network", advice: "proxy_url"},
 		{name: "a proxy", receiver: "endpoint: http://127.0.0.1:1/api\naudit_endpoint: http://127.0.0.1:1/audit/v1\nproxy_url: ${env:SLACK_URL}\naudit_logs:", check: "endpoint", result: passed, detail: "through the proxy 127.0.0.1:"},
 		{name: "no such CA", receiver: "tls: {ca_file: nowhere.pem}\naudit_logs:", check: "endpoint", result: failed, detail: "nowhere.pem", advice: "Mend tls"},
@@ -568,6 +570,29 @@ func TestCheckSharesCalls(t *testing.T) {
 	assert.Equal(t, 1, waits, "Slack asked to wait")
 }
 
+// When check has asked enough, it knows nothing of the next receiver's workspaces, so it says nothing against them.
+func TestCheckManyReceiversWithOneToken(t *testing.T) {
+	newChecked(t, slacktest.Options{}, atBrightwater(nil))
+	t.Setenv("STATE_DIR", t.TempDir())
+	one := receiverYAML(`
+token: ${env:SLACK_TOKEN}
+access_logs: {team_ids: ["*"]}
+`)
+	_, settings, _ := strings.Cut(one, "  slacklogs:")
+	var names, more strings.Builder
+	for i := range 16 {
+		fmt.Fprintf(&names, ", slacklogs/%02d", i)
+		fmt.Fprintf(&more, "  slacklogs/%02d:%s", i, settings)
+	}
+	config := strings.Replace(around, "receivers: [slacklogs]", "receivers: [slacklogs"+names.String()+"]", 1)
+	got := checkJSON(t, "--config", writeFile(t, config+one+more.String(), 0o600))
+	assert.Empty(t, got.worse(failed))
+	found := got.find("workspaces")
+	require.Len(t, found, 17)
+	assert.Equal(t, skipped, found[16].Result)
+	assert.Contains(t, found[16].Detail, "not asked: check makes no more than 15 calls of auth.teams.list")
+}
+
 func TestCheckTLS(t *testing.T) {
 	s := slacktest.New(slacktest.Options{})
 	s.SetToken(checkToken, atHarbour)
@@ -643,11 +668,13 @@ func TestCheckMasks(t *testing.T) {
 	f.hide("hunter2-and-more")
 	f.hide("hunter2")
 	f.hide("a")
+	f.hide("http://me:sw\"ordfish@proxy")
 	for text, want := range map[string]string{
-		"a hunter2, hunter2-and-more":           "a …, …",
-		"xoxp-12-ab.c xoxe.xoxp-1-Mi0 xapp-1-a": "xoxp-… xoxe-… xapp-…",
-		"use the user token (xoxp-…)":           "use the user token (xoxp-…)",
-		"red \x1b[31m\nalert":                   "red  [31m alert",
+		"a hunter2, hunter2-and-more":             "a …, …",
+		"xoxp-12-ab.c xoxe.xoxp-1-Mi0 xapp-1-a":   "xoxp-… xoxe-… xapp-…",
+		"use the user token (xoxp-…)":             "use the user token (xoxp-…)",
+		`parse "http://me:sw\"ordfish@proxy": no`: `parse "…": no`,
+		"red \x1b[31m\nalert":                     "red  [31m alert",
 	} {
 		assert.Equal(t, want, f.masked(text))
 	}
@@ -782,6 +809,15 @@ func TestCheckSections(t *testing.T) {
 			assert.Empty(t, s.Violations())
 		})
 	}
+}
+
+// What is to be read on stdout and can't be written is no success.
+func TestCheckCannotPrintSections(t *testing.T) {
+	full, err := os.Open(t.TempDir()) // nothing can be written to a folder
+	require.NoError(t, err)
+	defer full.Close()
+	var stderr bytes.Buffer
+	require.Error(t, printSections(full, &stderr, []*section{{name: "audit_logs", title: "audit logs", readable: true}}))
 }
 
 func TestCheckUsage(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -64,6 +65,9 @@ func (f *findings) hide(secret string) {
 		return
 	}
 	f.secrets = append(f.secrets, secret)
+	if quoted := strconv.Quote(secret); quoted != `"`+secret+`"` {
+		f.secrets = append(f.secrets, quoted[1:len(quoted)-1]) // as errors repeat it
+	}
 	// A secret may be part of another one.
 	slices.SortFunc(f.secrets, func(a, b string) int { return len(b) - len(a) })
 }

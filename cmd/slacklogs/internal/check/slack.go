@@ -100,6 +100,9 @@ func (a *asking) connect(ctx context.Context) bool {
 	}
 	httpClient, err := a.cfg.ToClient(ctx, nil, component.TelemetrySettings{Logger: zap.NewNop()})
 	if err != nil {
+		if _, ok := errors.AsType[*url.Error](err); ok {
+			err = errors.New("proxy_url is no address") // the error repeats its password, or a part of it
+		}
 		a.add(a.line("endpoint", failed, err.Error(), "Mend tls, proxy_url or the other settings of the connection."))
 		return false
 	}

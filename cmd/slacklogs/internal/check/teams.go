@@ -86,6 +86,10 @@ func (a *asking) workspaces(ctx context.Context, s *section, list *teamList) ([]
 		more = " at least"
 	}
 	switch {
+	case every && len(list.ids) == 0 && !list.whole:
+		line.Result, line.Detail = skipped, fmt.Sprintf("not asked: check makes no more than %d calls of %s", callsEach, slack.MethodTeams)
+		a.add(line)
+		return nil, errNoSlack
 	case every && len(list.ids) == 0:
 		line.Result, line.Detail = s.shortcoming(), "the app is on no workspace"
 		line.Advice = "Let an Org Owner add it to the workspaces that are to be read."

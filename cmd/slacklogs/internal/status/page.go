@@ -8,9 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"math"
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -79,10 +82,12 @@ func (w *watcher) readPage(ctx context.Context) (metrics, error) {
 	body := &io.LimitedReader{R: resp.Body, N: maxPage}
 	m, err := parsePage(body)
 	switch {
+	case body.N <= 0: // also where the part can be read
+		return metrics{}, fmt.Errorf("%s is over %d MiB long: it is not a collector's Prometheus page", where, maxPage>>20)
 	case err == nil:
 		return m, nil
-	case body.N <= 0:
-		return metrics{}, fmt.Errorf("%s is over %d MiB long: it is not a collector's Prometheus page", where, maxPage>>20)
+	case errors.Is(err, context.DeadlineExceeded):
+		return metrics{}, fmt.Errorf("%s has not answered to the end within %s: the collector or its machine may be overloaded", where, pageTimeout)
 	default:
 		kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 		return metrics{}, fmt.Errorf("%s can't be read as a Prometheus page (content type %q): say with --metrics-url where the collector's is",
@@ -98,9 +103,9 @@ func parsePage(page io.Reader) (metrics, error) {
 		return metrics{}, err
 	}
 	byName := map[string]*dto.MetricFamily{}
-	for full, family := range families {
+	for _, full := range slices.Sorted(maps.Keys(families)) { // of two that mean the same, always the same one
 		if name := plainName(full); name != "" {
-			byName[name] = family
+			byName[name] = families[full]
 		}
 	}
 	m := metrics{polling: map[source]*figures{}, counted: len(byName) > 0}
@@ -137,7 +142,9 @@ func (m *metrics) gauges(byName map[string]*dto.MetricFamily) {
 			if m.polling[s] == nil {
 				m.polling[s] = &figures{}
 			}
-			set(m.polling[s], valueOf(series), labels)
+			if v, ok := valueOf(series); ok {
+				set(m.polling[s], v, labels)
+			}
 		}
 	}
 }
@@ -147,12 +154,13 @@ func (m *metrics) counters(byName map[string]*dto.MetricFamily) {
 	for _, series := range byName["entries"].GetMetric() {
 		s, labels := sourceOf(series)
 		f := m.polling[s]
+		v, _ := valueOf(series)
 		switch {
 		case f == nil:
 		case labels["outcome"] == "delivered":
-			f.Delivered += int64(valueOf(series))
+			f.Delivered += int64(v)
 		case labels["outcome"] == "dropped":
-			f.Dropped += int64(valueOf(series))
+			f.Dropped += int64(v)
 		}
 	}
 	for _, series := range byName["request_duration"].GetMetric() {
@@ -177,15 +185,20 @@ func sourceOf(series *dto.Metric) (s source, labels map[string]string) {
 	return source{Receiver: labels["receiver"], LogType: labels["log_type"], TeamID: labels["team_id"]}, labels
 }
 
-func valueOf(series *dto.Metric) float64 {
+// valueOf is 0 and not ok for NaN, infinity and what is above all that can be counted.
+func valueOf(series *dto.Metric) (v float64, ok bool) {
 	switch {
 	case series.Gauge != nil:
-		return series.GetGauge().GetValue()
+		v = series.GetGauge().GetValue()
 	case series.Counter != nil:
-		return series.GetCounter().GetValue()
+		v = series.GetCounter().GetValue()
 	default:
-		return series.GetUntyped().GetValue()
+		v = series.GetUntyped().GetValue()
 	}
+	if !(math.Abs(v) < 1<<53) {
+		return 0, false
+	}
+	return max(v, 0), true
 }
 
 // printable keeps a page from sending commands to the terminal.
