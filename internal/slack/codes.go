@@ -121,7 +121,7 @@ var Codes = map[string]Code{
 
 	// Token.
 	"invalid_auth":           {NeedsToken, "Slack refuses the token. Where it refuses only some workspaces, whoever installed the app has to become a member there; otherwise install the app again and put the new user token, or with token_rotation the new refresh token, in place; a user token in a file is taken without a restart."},
-	"invalid_authentication": {NeedsToken, "Slack does not accept the token. " + adviceToken},
+	"invalid_authentication": {NeedsToken, "Slack does not accept the token; where only audit logs are refused, the app is on a workspace, but has to be on the organisation. " + adviceToken},
 	"missing_authentication": {NeedsToken, "No token reached Slack; set token, auth or token_rotation, and look at the proxy."},
 	"not_authed":             {NeedsToken, "No token reached Slack; set token, auth or token_rotation, and look at the proxy."},
 	"token_revoked":          {NeedsToken, "The token was revoked. " + adviceToken},
@@ -148,7 +148,7 @@ var Codes = map[string]Code{
 
 	// Installation of the app, and refresh of its tokens.
 	"invalid_code":                         {NeedsToken, adviceCode},
-	"invalid_code_verifier":                {NeedsToken, adviceCode},
+	"invalid_code_verifier":                {NeedsToken, "The code belongs to another run of slacklogs authorize, or the app is a public client, which needs --pkce. Open the authorize address again and use the new code."},
 	"invalid_refresh_token":                {NeedsToken, "The refresh token is wrong, or it was used already: each can be used once, and by one collector. Install the app again and put the new refresh token in place."},
 	"authorization_not_found":              {NeedsToken, "The app is not installed any more. " + adviceToken},
 	"invalid_token":                        {NeedsToken, "The token is not one of this app. " + adviceToken},
@@ -156,7 +156,7 @@ var Codes = map[string]Code{
 	"token_rotation_not_enabled":           {NeedsConfig, "The app does not rotate its tokens; set token in place of token_rotation, or switch token rotation on in the app's settings, for good."},
 	"invalid_client_id":                    {NeedsConfig, "Slack knows no app of this client id; copy it from Basic Information of the app's settings."},
 	"bad_client_secret":                    {NeedsConfig, "The client secret is not this app's; copy it from Basic Information of the app's settings."},
-	"bad_redirect_uri":                     {NeedsConfig, "The redirect address is not one of the app's; add it under OAuth & Permissions, exactly as it is here."},
+	"bad_redirect_uri":                     {NeedsConfig, "The redirect address is not one of the app's; add it under OAuth & Permissions, exactly as the link has it."},
 	"oauth_authorization_url_mismatch":     {NeedsConfig, "The code was asked for at another address than Slack wants for this app; begin again at the address that slacklogs authorize prints."},
 	"pkce_not_allowed":                     {NeedsConfig, "The app is no public client; give its client secret, or switch PKCE on in the app's settings, for good."},
 	"invalid_grant_type":                   {Fault, adviceFault},

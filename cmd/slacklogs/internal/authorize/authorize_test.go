@@ -402,7 +402,7 @@ func TestAuthorizeFails(t *testing.T) {
 					p.types(strings.Repeat("1.a", 10))
 				}
 			},
-			said: "5 codes did not work", shown: "oauth.v2.access: invalid_code: Open the authorize address again and use the new code",
+			said: "5 codes did not work, so nothing was written; the last answer: oauth.v2.access: invalid_code: ", shown: "oauth.v2.access: invalid_code: Open the authorize address again and use the new code",
 		},
 		{name: "the input ends", sees: func(p *operator, _ string) { close(p.in) }, said: "the input ended before a code came"},
 		{name: "no time", args: []string{"--timeout", "1ns"}, sees: func(*operator, string) {}, said: "no code came within 1ns"},
@@ -545,17 +545,18 @@ func TestAuthorizeTakesTheRightCodeInTheEnd(t *testing.T) {
 			back := p.visits(link)
 			p.types(strings.Replace(back.String(), stateOf(link), "OTHER", 1))
 			p.types(strings.Replace(back.String(), "&state="+stateOf(link), "", 1))
-		}, []string{"That address does not belong to this run"}},
+		}, []string{"That address does not belong to this run", "it has no state="}},
 		{"no code in the address", func(p *operator, link string) {
 			p.types(elsewhere + "?state=" + stateOf(link))
 		}, []string{"There is no code in that address."}},
 		{"Slack's page showed an error", func(p *operator, _ string) {
-			for _, code := range []string{"bad_redirect_uri", "invalid_team_for_non_distributed_app", "scope_not_allowed_on_enterprise", "invalid_scope"} {
+			for _, code := range []string{"bad_redirect_uri", "invalid_team_for_non_distributed_app", "scope_not_allowed_on_enterprise", "Error details: invalid_scope", "not_yet_known_to_this_version"} {
 				p.types(code)
 			}
 		}, []string{
-			"bad_redirect_uri: The redirect address is not one of the app's; add it under OAuth & Permissions, exactly as it is here; then open the link again.",
+			"bad_redirect_uri: The redirect address is not one of the app's; add it under OAuth & Permissions, exactly as the link has it; then open the link again.",
 			"switch public distribution on", "scope_not_allowed_on_enterprise: ", "invalid_scope: ",
+			"Slack reports not_yet_known_to_this_version, which this version does not know; then open the link again.",
 		}},
 		{"wrong code", func(p *operator, _ string) { p.types("111.222.0123456789abcdef") }, []string{
 			"That is taken for a code.", "That did not work: oauth.v2.access: invalid_code: ", "Try again with the same link",

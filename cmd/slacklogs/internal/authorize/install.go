@@ -140,7 +140,7 @@ func (w *walk) install(ctx context.Context) (slack.Grant, error) {
 
 	client := w.client("")
 	lines := typedLines(waiting, w.in)
-	for range codesTried {
+	for try := 1; ; try++ {
 		code, err := w.nextCode(ctx, waiting, lines, replies)
 		if err != nil {
 			return slack.Grant{}, err
@@ -154,9 +154,11 @@ func (w *walk) install(ctx context.Context) (slack.Grant, error) {
 		case !ok || e.Class != slack.NeedsToken && e.Class != slack.Heals && e.Class != slack.Throttled:
 			return slack.Grant{}, err
 		}
+		if try == codesTried {
+			return slack.Grant{}, fmt.Errorf("%d codes did not work, so nothing was written; the last answer: %w", codesTried, err)
+		}
 		w.say("That did not work: %v\nTry again with the same link, or end with Ctrl-C.", err)
 	}
-	return slack.Grant{}, fmt.Errorf("%d codes did not work; nothing was written", codesTried)
 }
 
 // listen returns nil where codes are only pasted.

@@ -17,7 +17,7 @@ func (w *walk) setup(g granted) string {
 	extensions := "file_storage"
 	b.WriteString(`extensions:
   file_storage: # keeps the position
-    directory: slacklogs-state
+    directory: slacklogs-state # in the folder that the collector is started from
     create_directory: true
     fsync: true
 `)
@@ -81,7 +81,7 @@ func (w *walk) next(g granted) string {
 		}
 		fmt.Fprintf(&b, "- Add the app to the workspaces whose access and integration logs are to be read, %s.\n", where)
 	}
-	b.WriteString("- Save the configuration above, or take its receiver and extensions over into yours.\n")
+	b.WriteString("- Save the configuration that was printed, or take its receiver and extensions over into yours.\n")
 	if g.rotates() {
 		if w.app.ClientSecret != "" {
 			b.WriteString("- Set SLACK_CLIENT_SECRET for the collector.\n")
@@ -90,6 +90,11 @@ func (w *walk) next(g granted) string {
 		b.WriteString("- Give this refresh token to one collector only: two on one end each other's tokens.\n")
 	}
 	b.WriteString("- Let the user that the collector runs as read the token's file.\n")
-	b.WriteString("- Ask `slacklogs check` whether Slack lets the collector read all of it, then start the collector.")
+	if g.rotates() {
+		b.WriteString("- Ask `slacklogs check` whether the rest is right: it leaves this refresh token alone. Then start the collector, and\n" +
+			"  ask `slacklogs status` whether Slack lets it read all of it.")
+	} else {
+		b.WriteString("- Ask `slacklogs check` whether Slack lets the collector read all of it, then start the collector.")
+	}
 	return b.String()
 }

@@ -42,6 +42,17 @@ func parseCheck(args []string, stderr io.Writer) (checkFlags, error) {
 	var f checkFlags
 	set := flag.NewFlagSet("slacklogs check", flag.ContinueOnError)
 	set.SetOutput(stderr)
+	set.Usage = func() {
+		fmt.Fprint(stderr, `Usage: slacklogs check --config FILE [flags]
+       slacklogs check [--token-file FILE] [flags]
+
+Asks Slack what the collector with this configuration needs, or what a token can read, and says what mends what fails.
+The first form reads the collector's own configuration, with the environment variables that it names; the second takes
+the token from the file, or from SLACK_TOKEN. The exit code is 0 when nothing failed, 1 when something did.
+
+`)
+		set.PrintDefaults()
+	}
 	list := func(to *[]string) func(string) error {
 		return func(text string) error {
 			for part := range strings.SplitSeq(text, ",") {
@@ -52,7 +63,7 @@ func parseCheck(args []string, stderr io.Writer) (checkFlags, error) {
 			return nil
 		}
 	}
-	set.Func("config", "the collector's configuration, a `file` or what else otelcol takes (env:…, yaml:…); may be repeated.\nWithout it, the token in SLACK_TOKEN is checked", func(uri string) error {
+	set.Func("config", "the collector's configuration, a `file` or what else otelcol takes (env:…, yaml:…); may be repeated", func(uri string) error {
 		f.configs = append(f.configs, uri)
 		return nil
 	})
@@ -243,7 +254,7 @@ func (c *checker) conclude(s *subject) {
 		}
 	}
 	if len(readable) == 0 {
-		c.add(finding{Check: "log types", Result: failed, Detail: "the token can't be seen to read any", Advice: "What mends it stands with each of the log types above."})
+		c.add(finding{Check: "log types", Result: failed, Detail: "the token can't be seen to read any", Advice: "What mends it stands above."})
 		return
 	}
 	c.add(finding{Check: "log types", Result: passed, Detail: "the token reads " + strings.Join(readable, ", ")})

@@ -129,7 +129,7 @@ func (c *checker) environment(logs *observer.ObservedLogs) {
 		if unset[name] {
 			c.add(finding{
 				Check: "environment", Result: failed, Detail: name + " is not set",
-				Advice: fmt.Sprintf("Set it where the collector runs, and here; or give it a default: ${env:%s:-value}.", name),
+				Advice: fmt.Sprintf("Set it where the collector runs, and here; or, if it is no secret, give it a default: ${env:%s:-value}.", name),
 			})
 			continue
 		}

@@ -37,6 +37,15 @@ func parseSimulate(args []string, stderr io.Writer) (simulateFlags, error) {
 	var f simulateFlags
 	set := flag.NewFlagSet("slacklogs simulate", flag.ContinueOnError)
 	set.SetOutput(stderr)
+	set.Usage = func() {
+		fmt.Fprint(stderr, `Usage: slacklogs simulate [flags]
+
+Plays Slack on loopback until Ctrl-C: the logs of a made-up organisation, and the installation of an app, as
+slacklogs authorize --endpoint http://127.0.0.1:8765/api sees it. It first prints a receiver that reads from it.
+
+`)
+		set.PrintDefaults()
+	}
 	set.StringVar(&f.listen, "listen", "127.0.0.1:8765", "loopback `address` to serve on; port 0 = any free one")
 	set.StringVar(&f.entriesFile, "entries", "", "serve the audit entries of this JSONL `file`, and nothing made-up")
 	set.StringVar(&f.loginsFile, "logins-file", "", "serve the access log rows of this JSONL `file`, and nothing made-up")

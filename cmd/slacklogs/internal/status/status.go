@@ -54,6 +54,16 @@ func parseStatus(args []string, stderr io.Writer) (f statusFlags, err error) {
 	var address string
 	set := flag.NewFlagSet("slacklogs status", flag.ContinueOnError)
 	set.SetOutput(stderr)
+	set.Usage = func() {
+		fmt.Fprint(stderr, `Usage: slacklogs status [flags]
+
+Reads a running collector's metrics, and prints a line for each log type and workspace: its state, how old the newest
+entry is, up to when all was read, and what has failed. For each that does not work it says what to do. The exit code is
+0 while all works, 1 when something needs attention, the first poll has not ended or there is no collector.
+
+`)
+		set.PrintDefaults()
+	}
 	set.StringVar(&address, "metrics-url", "http://127.0.0.1:8888/metrics", "`address` of the collector's Prometheus page")
 	set.BoolVar(&f.watch, "watch", false, "go on until Ctrl-C")
 	set.DurationVar(&f.interval, "interval", 2*time.Second, "time between two looks of --watch")
