@@ -123,9 +123,10 @@ var (
 	scopeList = regexp.MustCompile(`^[A-Za-z0-9_.:, -]{1,500}$`)
 )
 
-// scopes lets only what looks like a list of scopes through to a log line.
+// scopes lets only what looks like a list of scopes, and not like a token,
+// through to a log line.
 func scopes(s string) string {
-	if scopeList.MatchString(s) {
+	if scopeList.MatchString(s) && !strings.Contains(s, "xox") {
 		return s
 	}
 	return "none"

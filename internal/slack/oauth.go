@@ -5,6 +5,8 @@ package slack // import "github.com/slacklogs/otelcol-slacklogs/internal/slack"
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -71,10 +73,47 @@ func (c *Client) Refresh(ctx context.Context, app App, refreshToken string) (Gra
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}}
 	return c.grant(ctx, app, form, func(g Grant) *Error {
 		if g.AccessToken == "" || g.RefreshToken == "" {
-			return newError(MethodOAuth, CodeUnreadable, "an access or refresh token of a user is missing")
+			return newError(MethodOAuth, CodeUnreadable, "an access or refresh token is missing")
 		}
 		return nil
 	})
+}
+
+// granted is Slack's answer.
+type granted struct {
+	refusal
+	tokens
+	AppID      string `json:"app_id"`
+	Team       *place `json:"team"`
+	Enterprise *place `json:"enterprise"`
+	OrgInstall bool   `json:"is_enterprise_install"`
+	User       struct {
+		ID string `json:"id"`
+		tokens
+	} `json:"authed_user"`
+}
+
+type tokens struct {
+	Scope        string  `json:"scope"`
+	AccessToken  string  `json:"access_token"`
+	RefreshToken string  `json:"refresh_token"`
+	ExpiresIn    seconds `json:"expires_in"`
+}
+
+type place struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// UnmarshalJSON leaves out what is of another type: what was given for the
+// tokens is used up, and they must not be lost for a name.
+func (g *granted) UnmarshalJSON(data []byte) error {
+	type plain granted
+	err := json.Unmarshal(data, (*plain)(g))
+	if _, odd := errors.AsType[*json.UnmarshalTypeError](err); odd {
+		return nil
+	}
+	return err
 }
 
 // grant asks for tokens; lacks tells what an answer should have had.
@@ -87,36 +126,15 @@ func (c *Client) grant(ctx context.Context, app App, form url.Values, lacks func
 	if err != nil {
 		return Grant{}, err
 	}
-	type tokens struct {
-		Scope        string  `json:"scope"`
-		AccessToken  string  `json:"access_token"`
-		RefreshToken string  `json:"refresh_token"`
-		ExpiresIn    seconds `json:"expires_in"`
-	}
-	var a struct {
-		refusal
-		tokens
-		AppID string `json:"app_id"`
-		Team  *struct {
-			ID   string `json:"id"`
-			Name string `json:"name"`
-		} `json:"team"`
-		Enterprise *struct {
-			ID   string `json:"id"`
-			Name string `json:"name"`
-		} `json:"enterprise"`
-		OrgInstall bool `json:"is_enterprise_install"`
-		User       struct {
-			ID string `json:"id"`
-			tokens
-		} `json:"authed_user"`
-	}
+	var a granted
 	if err := c.decode(ctx, ans, &a, &a.refusal); err != nil {
 		return Grant{}, err
 	}
-	// At the top stands the bot's token, but for a refresh the user's may.
+	// At the top stands the bot's token, but for a refresh that of whose refresh
+	// token it was. A bot's is taken then: it says better what is wrong than a
+	// refresh token that was used up for nothing.
 	user := a.User.tokens
-	if user.AccessToken == "" && !IsBotToken(a.AccessToken) {
+	if user.AccessToken == "" && (form.Has("refresh_token") || !IsBotToken(a.AccessToken)) {
 		user = a.tokens
 	}
 	g := Grant{

@@ -145,13 +145,13 @@ func TestGrantsAreAskedForWithoutAToken(t *testing.T) {
 	}, form)
 }
 
-// A refresh without a new refresh token would be the last one, and a bot's token reads nothing. Slack has not refused,
-// so the refresh token may be used up.
+// A refresh without a new refresh token would be the last one. Slack has not refused, so the refresh token may be used
+// up.
 func TestRefreshWantsBothTokens(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{
 		`{"ok":true,"access_token":"xoxe.xoxp-1","authed_user":{}}`,
-		`{"ok":true,"access_token":"xoxe.xoxb-1","refresh_token":"xoxe-2"}`,
+		`{"ok":true,"refresh_token":"xoxe-2"}`,
 		`{"ok":true}`,
 	} {
 		var o observed
@@ -161,15 +161,55 @@ func TestRefreshWantsBothTokens(t *testing.T) {
 	}
 }
 
-// tokens is a source of tokens that tells what it was told.
-type tokens struct {
+// What was given for a refresh is used up: it is read as far as it goes, and an
+// answer without it may be asked for again.
+func TestRefreshOfOddAnswers(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, body, token, code string }{
+		{
+			name: "odd types beside", token: "xoxe.xoxp-2",
+			body: `{"ok":true,"app_id":7,"scope":["admin"],"team":"T1","enterprise":[],"is_enterprise_install":"yes",` +
+				`"authed_user":[],"access_token":"xoxe.xoxp-2","refresh_token":"xoxe-2"}`,
+		},
+		{name: "a bot's", body: `{"ok":true,"access_token":"xoxe.xoxb-2","refresh_token":"xoxe-2"}`, token: "xoxe.xoxb-2"},
+		{name: "nothing", body: `{"ok":true}`, code: CodeUnreadable},
+		{name: "a list", body: `[]`, code: CodeUnreadable},
+		{name: "cut", body: `{"ok":true,"access_token":"xoxe.xoxp-2","refresh_to`, code: CodeUnreadable},
+		{name: "refused with odd types", body: `{"ok":false,"error":"invalid_refresh_token","team":5}`, code: "invalid_refresh_token"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g, err := newClient(fixed(200, tt.body), &testClock{now: startTime}, nil).
+				Refresh(t.Context(), App{ClientID: "1.2", ClientSecret: "s"}, "xoxe-1")
+			if tt.code != "" {
+				assert.Equal(t, tt.code, asError(t, err).Code)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, tt.token, string(g.AccessToken))
+			assert.Equal(t, "xoxe-2", string(g.RefreshToken))
+		})
+	}
+}
+
+// A token that comes back in place of a scope is not repeated.
+func TestNoTokenAmongTheScopes(t *testing.T) {
+	t.Parallel()
+	body := `{"ok":false,"error":"missing_scope","needed":"xoxe-1-SECRET","provided":"admin,xoxp-SECRET"}`
+	_, err := newClient(fixed(200, body), &testClock{now: startTime}, nil).AuthTest(t.Context())
+	require.ErrorContains(t, err, "missing_scope")
+	assert.NotContains(t, err.Error(), "SECRET")
+}
+
+// tokenSource is a source of tokens that tells what it was told.
+type tokenSource struct {
 	token   string
 	err     error
 	refused []string
 }
 
-func (s *tokens) Token(context.Context) (string, error) { return s.token, s.err }
-func (s *tokens) Refused(token, code string)            { s.refused = append(s.refused, token+" "+code) }
+func (s *tokenSource) Token(context.Context) (string, error) { return s.token, s.err }
+func (s *tokenSource) Refused(token, code string)            { s.refused = append(s.refused, token+" "+code) }
 
 func TestTokenSource(t *testing.T) {
 	t.Parallel()
@@ -181,7 +221,7 @@ func TestTokenSource(t *testing.T) {
 		assert.Equal(t, "Bearer xoxe.xoxp-1", r.Header.Get("Authorization"))
 		return fixed(status, body)(r)
 	})
-	source := &tokens{token: "xoxe.xoxp-1"}
+	source := &tokenSource{token: "xoxe.xoxp-1"}
 	var o observed
 	client := newClient(transport, &testClock{now: startTime}, &o)
 	client.set.Tokens = source

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -189,6 +190,30 @@ func TestRotationFails(t *testing.T) {
 	statuses := r.host.statuses()
 	assert.Equal(t, statusOK, statuses[len(statuses)-1])
 	assertFailing(count(0, labels("emea")))
+}
+
+// The answer to a refresh is lost, and asked for again before the next poll:
+// Slack takes the old refresh token for half a minute more.
+func TestRefreshAnswerLost(t *testing.T) {
+	t.Parallel()
+	s := newRotatingSlack(t, nil)
+	r := s.receiver(t, "emea", nil, setup{})
+	r.start(t)
+	r.clock.rest(t)
+	r.clock.polls(t, 45)
+	var asked atomic.Int64
+	s.SetFault(slacktest.Only(func(slacktest.Call) slacktest.Fault {
+		if asked.Add(1) == 1 {
+			return slacktest.FaultBrokenTransfer
+		}
+		return slacktest.FaultNone
+	}, slacktest.PathExchange))
+	r.clock.polls(t, 120)
+	s.Add(entry("a", r.clock.Now()))
+	r.clock.polls(t, 2)
+	assert.Equal(t, 1, r.sink.LogRecordCount())
+	statuses := r.host.statuses()
+	assert.Equal(t, statusOK, statuses[len(statuses)-1])
 }
 
 // A changed refresh_token is used in place of the saved one.

@@ -39,6 +39,10 @@ const (
 	// maxWait is longer than any wait: what is left of one is more only where the
 	// clock was set back.
 	maxWait = 2 * time.Hour
+	// soonTries are made within one call when what Slack gave may be lost: Slack
+	// takes the old refresh token for a short time only, and the next call may be
+	// a poll_interval away.
+	soonTries = 4
 	// warnEvery is how often it is logged that others use the installation.
 	warnEvery = time.Hour
 )
@@ -89,6 +93,9 @@ type Source struct {
 	// unsure is set while it is not known whether Slack has used up the refresh
 	// token that is saved: a refresh was begun, and no answer came.
 	unsure bool
+	// soon is how many tries are left that come at once, as what Slack gave may
+	// be lost.
+	soon int
 
 	failure  error // of the last try; nil = it went well
 	failures int
@@ -143,8 +150,12 @@ func (s *Source) Token(ctx context.Context) (string, error) {
 		return "", slack.NewError(slack.MethodOAuth, slack.CodeNetwork)
 	}
 	s.takeRefusal()
-	if now := s.set.Clock.Now(); !s.waits(now) && (s.unsaved || s.due(now)) {
+	for now := s.set.Clock.Now(); !s.waits(now) && (s.unsaved || s.due(now)); now = s.set.Clock.Now() {
 		s.outcome(s.try(ctx))
+		if !s.mayLose() || s.set.Clock.Sleep(ctx, s.nextTry.Sub(s.set.Clock.Now())) != nil {
+			break
+		}
+		s.soon--
 	}
 	if s.usable(s.set.Clock.Now()) {
 		return s.state.AccessToken, nil
@@ -192,6 +203,19 @@ func (s *Source) waits(now time.Time) bool {
 func ahead(t, now time.Time) bool {
 	left := t.Sub(now)
 	return left > 0 && left <= maxWait
+}
+
+// hurry has the next tries follow soon.
+func (s *Source) hurry() {
+	s.soon = soonTries - 1
+	s.pause.Reset()
+}
+
+// mayLose reports whether what Slack gave is lost unless it is tried again soon.
+func (s *Source) mayLose() bool {
+	failed, ok := errors.AsType[*slack.Error](s.failure)
+	open := ok && (failed.Class == slack.Heals || failed.Class == slack.Unreadable)
+	return open && s.soon > 0 && (s.unsure || s.unsaved)
 }
 
 // due reports whether the tokens have to be replaced.
@@ -283,8 +307,14 @@ func (s *Source) warn(now time.Time) {
 // before: tokens that can't be kept are not asked for, nor by who leads no more.
 func (s *Source) refresh(ctx context.Context, now time.Time) error {
 	s.state.Refreshing = true
-	if err := s.save(ctx); err != nil {
+	// Where the refresh token may be used up already, Slack takes it for a short
+	// time more, and asking can't wait for the storage. It has the mark.
+	if err := s.save(ctx); err != nil && (!s.unsure || errors.Is(err, checkpoint.ErrTakenOver)) {
 		return err
+	}
+	if ctx.Err() != nil {
+		// The storage took its time, and there is none left to keep an answer.
+		return slack.NewError(slack.MethodOAuth, slack.CodeNetwork)
 	}
 	// From here on the refresh token may be used up: whoever waits for the answer
 	// may leave, but the answer is awaited and saved.
@@ -299,6 +329,7 @@ func (s *Source) refresh(ctx context.Context, now time.Time) error {
 	s.set.Logger.Debug("The token was refreshed", zap.Duration("expires_in", grant.ExpiresIn))
 	if err := s.save(ctx); err != nil {
 		s.unsaved = true
+		s.hurry()
 		return err
 	}
 	return nil
@@ -311,8 +342,9 @@ func (s *Source) failed(ctx context.Context, err error) error {
 		return err
 	}
 	// Unless Slack has refused it in so many words, it may have been used.
-	if c := failed.Class; c != slack.Throttled && c != slack.NeedsConfig && !c.NeedsInstall() {
+	if c := failed.Class; !s.unsure && c != slack.Throttled && c != slack.NeedsConfig && !c.NeedsInstall() {
 		s.unsure = true
+		s.hurry()
 	}
 	s.state.Refreshing = s.unsure
 	if failed.RetryAfter > 0 {
@@ -334,6 +366,8 @@ func (s *Source) whyRefused() string {
 	switch {
 	case s.unsure:
 		why = "A refresh was cut short by a crash or a lost answer (or another collector or script uses this refresh token), and Slack takes the old refresh token no more" + again
+	case s.refusal == codeRevoked:
+		why = "Somebody revoked the tokens or took the app off, or another collector or script uses them: Slack takes neither the access token nor the refresh token any more" + again
 	case fingerprint(s.state.RefreshToken) == s.state.From:
 		why = "The configured refresh_token was used already or is wrong: another collector or script uses it, or it was copied from one, or the storage that held its successor is gone; each refresh token is good for one use, by one collector" + again
 	}

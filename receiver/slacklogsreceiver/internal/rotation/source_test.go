@@ -137,9 +137,8 @@ func TestSlackIsDown(t *testing.T) {
 			} else {
 				w.slack.SetFault(slacktest.Only(slacktest.EveryNth(1, tt.fault), slacktest.PathExchange))
 			}
-			for range 2*60*60 - 2 {
+			for end := w.now.Add(2*time.Hour - 2*time.Second); w.now.Before(end); w.pass(time.Second) {
 				require.Equal(t, first, w.token())
-				w.pass(time.Second)
 			}
 			assert.Greater(t, w.refreshes(), 20)
 			assert.LessOrEqual(t, w.refreshes(), tt.most)
@@ -162,20 +161,108 @@ func TestSlackIsDown(t *testing.T) {
 	}
 }
 
-// What Slack gave for a refresh token is lost, and it is asked again in time.
+// What Slack gave for a refresh token is lost, and is asked for again within the
+// same call: nobody may call again before Slack forgets the old refresh token.
 func TestAnswerLost(t *testing.T) {
+	t.Parallel()
+	for _, times := range []int{1, 3} {
+		t.Run(fmt.Sprint(times, " times"), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, nil)
+			first := w.token()
+			w.pass(early + time.Second)
+			left := times
+			w.onAnswer = func(r *http.Request, body []byte) ([]byte, error) {
+				if left--; left >= 0 {
+					return lost(r, body)
+				}
+				return body, nil
+			}
+			assert.NotEqual(t, first, w.token())
+			require.Len(t, w.statuses, 2)
+			assert.Equal(t, "<nil>", w.statuses[1])
+			w.pass(early + time.Second)
+			require.Empty(t, w.ask())
+		})
+	}
+}
+
+// Nor do failures before it keep a lost answer from being asked for in time.
+func TestAnswerLostAfterOtherFailures(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	first := w.token()
 	w.pass(early + time.Second)
-	w.onAnswer = lost
-	require.Equal(t, first, w.token())
-	w.onAnswer = nil
-	w.pass(time.Second)
+	w.slack.Deny(slacktest.PathExchange, "bad_client_secret")
+	for range 30 {
+		require.Equal(t, first, w.token())
+		w.pass(time.Minute)
+	}
+	w.slack.Deny(slacktest.PathExchange, "")
+	w.onAnswer = func(r *http.Request, body []byte) ([]byte, error) {
+		w.onAnswer = nil
+		return lost(r, body)
+	}
 	assert.NotEqual(t, first, w.token())
-	require.Len(t, w.statuses, 2)
-	assert.Equal(t, "<nil>", w.statuses[1])
+}
+
+// A storage that refuses the new tokens is asked again within the same call.
+func TestNewTokensAreSavedSoon(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.onSave = func(n int, write func()) error {
+		if n == 2 || n == 3 {
+			return errDisk
+		}
+		write()
+		return nil
+	}
+	token := w.token()
+	w.pass(time.Hour)
+	w.restart() // as after a death
+	assert.Equal(t, token, w.token())
+	assert.Equal(t, 1, w.refreshes())
+}
+
+// Where Slack may have used the refresh token up, asking again does not wait for
+// the storage, which has the mark already.
+func TestAnswerLostWhileTheStorageFails(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	first := w.token()
 	w.pass(early + time.Second)
+	w.onAnswer = func(r *http.Request, body []byte) ([]byte, error) {
+		w.onAnswer = nil
+		w.onSave = func(int, func()) error { return errDisk }
+		return lost(r, body)
+	}
+	second := w.token()
+	require.NotEqual(t, first, second)
+	w.pass(time.Hour)
+	w.onSave = nil
+	require.Equal(t, second, w.token())
+	w.restart()
+	require.Equal(t, second, w.token())
+	w.pass(early)
+	require.Empty(t, w.ask())
+}
+
+// A receiver that is to stop while the storage takes its time begins no refresh:
+// the storage may be closed when the answer comes.
+func TestStopWhileTheMarkIsSaved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	w.onSave = func(_ int, write func()) error {
+		write()
+		cancel()
+		return nil
+	}
+	_, err := w.Token(ctx)
+	require.Error(t, err)
+	assert.Zero(t, w.refreshes())
+	w.onSave = nil
+	w.restart()
 	require.Empty(t, w.ask())
 }
 
@@ -289,13 +376,14 @@ func TestFlush(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	w.onSave = func(n int, write func()) error {
-		if n == 2 {
+		if n >= 2 {
 			return errDisk
 		}
 		write()
 		return nil
 	}
 	token := w.token()
+	w.onSave = nil
 	w.Flush(t.Context())
 	w.pass(time.Hour)
 	w.restart()
@@ -412,6 +500,38 @@ func TestChangedConfiguration(t *testing.T) {
 	assert.Equal(t, 2, w.refreshes())
 }
 
+// A wrong refresh_token in the configuration, however often, destroys nothing:
+// with the right one back, the saved tokens are used.
+func TestConfigurationTakenBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	right := w.configured
+	first := w.token()
+	for _, wrong := range []string{"xoxe-1-wrong", "xoxe-1-wrong-too", "xoxe-1-wrong-too"} {
+		w.configured = wrong
+		w.restart()
+		assert.Equal(t, codeBadRefreshToken, w.refused().Code)
+	}
+	w.pass(time.Hour)
+	w.configured = right
+	w.restart()
+	assert.Equal(t, first, w.token())
+	w.pass(early)
+	w.restart()
+	assert.NotEqual(t, first, w.token())
+	require.Empty(t, w.ask())
+
+	// One that has brought tokens takes the place for good.
+	_, w.configured = w.slack.InstallApp(clientID)
+	w.restart()
+	w.token()
+	assert.NotContains(t, string(w.disk[stateKey]), "before")
+	w.pass(time.Hour)
+	w.configured = right
+	w.restart()
+	assert.Equal(t, codeBadRefreshToken, w.refused().Code)
+}
+
 // What is wrong with a refresh token is told apart as far as can be known.
 func TestSentences(t *testing.T) {
 	t.Parallel()
@@ -497,6 +617,17 @@ func TestSentences(t *testing.T) {
 				_ = w.refused()
 				w.onAnswer = nil
 				w.pass(time.Minute)
+			},
+		},
+		{
+			name: "revoked for good", want: "Somebody revoked the tokens or took the app off, or another collector or script uses them",
+			prepare: func(w *world) {
+				first := w.token()
+				w.slack.Deny(slacktest.PathExchange, codeBadRefreshToken)
+				w.pass(time.Hour)
+				w.Refused(first, codeRevoked)
+				w.token()
+				w.pass(life)
 			},
 		},
 		{
@@ -591,7 +722,7 @@ func TestExpiredWhileSlackIsDown(t *testing.T) {
 	w.Refused(first, codeExpired)
 	assert.Equal(t, "fatal_error", w.refused().Code)
 	w.slack.Deny(slacktest.PathExchange, "")
-	w.pass(time.Second)
+	w.pass(time.Minute)
 	assert.NotEqual(t, first, w.token())
 }
 

@@ -35,6 +35,9 @@ type state struct {
 	Refreshing bool `json:"refreshing"`
 	// NotBefore is when Slack's Retry-After is over, in s.
 	NotBefore int64 `json:"not_before,omitempty"`
+	// Before is what was saved when another refresh token was configured, until
+	// that one has brought tokens: a wrong one can be taken back.
+	Before *state `json:"before,omitempty"`
 }
 
 // fingerprint tells refresh tokens apart without telling them.
@@ -57,13 +60,19 @@ func (s *Source) load(ctx context.Context) error {
 	s.begun = found
 	configured := string(s.set.RefreshToken)
 	if from := fingerprint(configured); !found || saved.From != from {
-		if found {
-			s.set.Logger.Info("The configured refresh_token is another than the saved tokens came from; they are dropped, and it is used")
+		if before := saved.Before; before != nil && before.From == from && before.sound() {
+			s.set.Logger.Info("The configured refresh_token is the one of before, and the other one brought no tokens; those of before are used")
+			s.state, s.unsure = *before, before.Refreshing
+			s.state.NotBefore = saved.NotBefore
+			return nil
 		}
-		s.state = state{Version: checkpoint.Version, From: from, RefreshToken: configured, NotBefore: saved.NotBefore}
+		if found {
+			s.set.Logger.Info("The configured refresh_token is another than the saved tokens came from; it is used in their place")
+		}
+		s.state = state{Version: checkpoint.Version, From: from, RefreshToken: configured, NotBefore: saved.NotBefore, Before: saved.worth()}
 		return nil
 	}
-	s.state, s.unsure = saved, saved.Refreshing
+	s.state, s.unsure, s.soon = saved, saved.Refreshing, soonTries-1
 	return nil
 }
 
@@ -96,10 +105,19 @@ func (d *state) sound() bool {
 	return len(d.From) == 2*sha256.Size && d.RefreshToken != "" && d.Issued >= 0 && life
 }
 
+// worth is what another configured refresh_token must not destroy.
+func (d state) worth() *state {
+	if d.AccessToken == "" {
+		return d.Before
+	}
+	d.Before = nil
+	return &d
+}
+
 // take puts the tokens of a grant that was asked for at now in place.
 func (d *state) take(g slack.Grant, now time.Time) {
 	d.RefreshToken, d.AccessToken = string(g.RefreshToken), string(g.AccessToken)
-	d.Issued, d.Expires, d.Refreshing, d.NotBefore = now.Unix(), 0, false, 0
+	d.Issued, d.Expires, d.Refreshing, d.NotBefore, d.Before = now.Unix(), 0, false, 0, nil
 	if g.ExpiresIn > 0 {
 		d.Expires = d.Issued + int64(g.ExpiresIn/time.Second)
 	}
