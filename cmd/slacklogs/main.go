@@ -48,6 +48,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case "help", "-h", "-help", "--help":
 		usage(stdout)
 		return 0
+	case "version", "--version":
+		fmt.Fprintln(stdout, verb.Version)
+		return 0
 	}
 	for _, v := range verbs {
 		if v.name == args[0] {
@@ -64,6 +67,7 @@ func usage(w io.Writer) {
 	for _, v := range verbs {
 		fmt.Fprintf(w, "  %-10s %s\n", v.name, v.summary)
 	}
+	fmt.Fprintf(w, "  %-10s %s\n", "version", "show the version")
 	fmt.Fprintf(w, "  %-10s %s\n", "help", "show this")
 	fmt.Fprint(w, "\nslacklogs VERB --help lists the verb's flags.\n")
 }

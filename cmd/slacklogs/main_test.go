@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/verb"
 )
 
 func TestUsage(t *testing.T) {
@@ -20,6 +22,7 @@ func TestUsage(t *testing.T) {
 	}{
 		{"nothing", nil, 2, "", "Usage: slacklogs VERB"},
 		{"help", []string{"help"}, 0, "simulate", ""},
+		{"version", []string{"version"}, 0, verb.Version, ""},
 		{"unknown verb", []string{"emulate"}, 2, "", `there is no verb "emulate"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -32,7 +35,7 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// Each verb explains itself, and calls wrong usage wrong usage.
+// Each verb explains itself where it was asked to, and calls wrong usage wrong usage.
 func TestVerbs(t *testing.T) {
 	t.Parallel()
 	for _, v := range verbs {
@@ -40,10 +43,13 @@ func TestVerbs(t *testing.T) {
 			t.Parallel()
 			var stdout, stderr bytes.Buffer
 			assert.Zero(t, run(t.Context(), []string{v.name, "--help"}, &stdout, &stderr))
-			assert.Regexp(t, "^Usage(:| of) slacklogs "+v.name, stderr.String())
+			assert.Regexp(t, "^Usage: slacklogs "+v.name, stdout.String())
+			assert.Empty(t, stderr.String())
+			stdout.Reset()
 			assert.Equal(t, 2, run(t.Context(), []string{v.name, "--nope"}, &stdout, &stderr))
 			assert.Equal(t, 2, run(t.Context(), []string{v.name, "now"}, &stdout, &stderr))
 			assert.Empty(t, stdout.String())
+			assert.Contains(t, stderr.String(), "slacklogs "+v.name+": ")
 		})
 	}
 }

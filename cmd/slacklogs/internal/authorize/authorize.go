@@ -7,8 +7,6 @@ package authorize // import "github.com/slacklogs/otelcol-slacklogs/cmd/slacklog
 import (
 	"cmp"
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -34,20 +32,11 @@ const (
 // maxWait is for an owner who does it tomorrow: what comes back belongs to the run that made the link.
 const maxWait = 24 * time.Hour
 
-// logType is one of Slack's logs, and the user scope that reads it.
-type logType struct{ name, section, scope string }
-
-var logTypes = []logType{
-	{"audit", "audit_logs", "auditlogs:read"},
-	{"access", "access_logs", "admin"},
-	{"integration", "integration_logs", "admin"},
-}
-
 type authorizeFlags struct {
 	clientID, secretFile, botScope string
 	logs, team                     string
 	redirectURL, receive, endpoint string
-	output                         string
+	output, configOutput           string
 	pkce, gov, printToken          bool
 	timeout                        time.Duration
 }
@@ -60,27 +49,23 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 }
 
 func authorizeWith(ctx context.Context, args []string, with console, transport http.RoundTripper, c clock.Clock) error {
-	f, err := parseAuthorize(args, with.err)
+	f, err := parseAuthorize(args, with.out, with.err)
 	if err != nil {
 		return err
 	}
 	return newWalk(f, with, transport, c).run(ctx)
 }
 
-func parseAuthorize(args []string, stderr io.Writer) (authorizeFlags, error) {
-	var f authorizeFlags
-	set := flag.NewFlagSet("slacklogs authorize", flag.ContinueOnError)
-	set.SetOutput(stderr)
-	set.Usage = func() {
-		fmt.Fprint(stderr, `Usage: slacklogs authorize --client-id ID [flags]
+const about = `Usage: slacklogs authorize --client-id ID [flags]
 
 Installs the Slack app (see examples/slack-app) for its logs, keeps the token in a file and prints a configuration of
-the collector on stdout. The client secret comes from SLACK_CLIENT_SECRET, from --client-secret-file, or is asked for.
+the collector on stdout, or into --config-output. The client secret comes from SLACK_CLIENT_SECRET, from --client-secret-file, or is asked for.
 The exit code is 0 once a token is written that reads at least one of --logs. Otherwise nothing is.
+`
 
-`)
-		set.PrintDefaults()
-	}
+func parseAuthorize(args []string, stdout, stderr io.Writer) (authorizeFlags, error) {
+	var f authorizeFlags
+	set := verb.NewFlags("authorize", about, stdout, stderr)
 	set.StringVar(&f.clientID, "client-id", os.Getenv("SLACK_CLIENT_ID"), "the app's Client `ID`, from Basic Information (default SLACK_CLIENT_ID)")
 	set.StringVar(&f.secretFile, "client-secret-file", "", "a `file` with the app's Client Secret")
 	set.StringVar(&f.logs, "logs", "audit", "which logs the token is to read: audit, access, integration, with commas between")
@@ -91,19 +76,16 @@ The exit code is 0 once a token is written that reads at least one of --logs. Ot
 	set.BoolVar(&f.gov, "gov", false, "GovSlack (slack-gov.com)")
 	set.StringVar(&f.endpoint, "endpoint", "", "base `address` of another Web API, such as a simulator's (default "+slack.Endpoint+")")
 	set.StringVar(&f.output, "output", "slack-token", "the `file` for the token")
+	set.StringVar(&f.configOutput, "config-output", "", "a new `file` for the configuration, in place of stdout")
 	set.BoolVar(&f.printToken, "print-token", false, "print the token on stdout as well, alone; the configuration goes to stderr")
 	set.StringVar(&f.botScope, "bot-scope", "", "a bot `scope` to ask for beside, such as team:read, if Slack installs no app without one")
 	set.DurationVar(&f.timeout, "timeout", 10*time.Minute, "how long to wait for the code; at most 24h")
 	if err := set.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return f, err
-		}
-		return f, verb.ErrUsage
+		return f, err
 	}
 	f.clientID = strings.TrimSpace(f.clientID)
 	if problem := cmp.Or(f.setDefaults(), f.problem(set.NArg())); problem != "" {
-		fmt.Fprintf(stderr, "slacklogs authorize: %s\n", problem)
-		return f, verb.ErrUsage
+		return f, set.Wrong(problem)
 	}
 	return f, nil
 }
@@ -170,7 +152,7 @@ func (f *authorizeFlags) problem(rest int) string {
 
 func (f *authorizeFlags) logsProblem() string {
 	for name := range strings.SplitSeq(f.logs, ",") {
-		if !slices.ContainsFunc(logTypes, func(l logType) bool { return l.name == name }) {
+		if !slices.ContainsFunc(verb.LogTypes, func(l verb.LogType) bool { return l.Name == name }) {
 			return fmt.Sprintf("--logs must be one or more of audit, access and integration with commas between, not %q", f.logs)
 		}
 	}
@@ -208,17 +190,17 @@ func (f *authorizeFlags) addressProblem() string {
 }
 
 // wanted are the log types of --logs, in the table's order.
-func (f *authorizeFlags) wanted() []logType {
+func (f *authorizeFlags) wanted() []verb.LogType {
 	names := strings.Split(f.logs, ",")
-	return slices.DeleteFunc(slices.Clone(logTypes), func(l logType) bool { return !slices.Contains(names, l.name) })
+	return slices.DeleteFunc(slices.Clone(verb.LogTypes), func(l verb.LogType) bool { return !slices.Contains(names, l.Name) })
 }
 
 // scopesOf are the scopes that read these logs, each once.
-func scopesOf(logs []logType) []string {
+func scopesOf(logs []verb.LogType) []string {
 	var scopes []string
 	for _, l := range logs {
-		if !slices.Contains(scopes, l.scope) {
-			scopes = append(scopes, l.scope)
+		if !slices.Contains(scopes, l.Scope) {
+			scopes = append(scopes, l.Scope)
 		}
 	}
 	return scopes

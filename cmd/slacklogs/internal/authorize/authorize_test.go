@@ -25,6 +25,7 @@ import (
 
 	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/verb"
 	"github.com/slacklogs/otelcol-slacklogs/internal/clock"
+	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slacktest"
 )
 
@@ -616,6 +617,41 @@ func TestAuthorizePrintsTheTokenOnlyWhenAsked(t *testing.T) {
 	assert.Equal(t, p.token()+"\n", p.stdout.String())
 	assert.NotContains(t, p.stderr.String(), p.token())
 	assert.Contains(t, p.stderr.String(), "    audit_logs: {}\n")
+}
+
+// The configuration goes into a file of its own, and never in place of one that may be in use.
+func TestAuthorizeWritesTheConfiguration(t *testing.T) {
+	for _, more := range [][]string{nil, {"--print-token"}} {
+		file := filepath.Join(t.TempDir(), "collector.yaml")
+		p := newOperator(t, nil, append([]string{"--redirect-url", elsewhere, "--config-output", file}, more...)...)
+		p.sees = p.pastes
+		require.NoError(t, authorizeWith(p.ctx, p.args, console{in: p, out: &p.stdout, err: &p.stderr}, p.wire, hurried{}))
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		assert.Contains(t, string(text), "    audit_logs: {}\n")
+		assert.NotContains(t, string(text), p.token())
+		assert.NotContains(t, p.stdout.String()+p.stderr.String(), "audit_logs")
+		assert.Equal(t, more != nil, strings.Contains(p.stdout.String(), p.token()))
+	}
+	file := filepath.Join(t.TempDir(), "collector.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("receivers:"), 0o600))
+	p := newOperator(t, nil, "--redirect-url", elsewhere, "--config-output", file)
+	p.sees = p.pastes
+	err := authorizeWith(p.ctx, p.args, console{in: p, out: &p.stdout, err: &p.stderr}, p.wire, hurried{})
+	require.ErrorContains(t, err, "--config-output is there already")
+	assert.Empty(t, p.stderr.String(), "before anybody has clicked")
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, "receivers:", string(text))
+}
+
+// Where Slack names no scopes, that is no reason to throw the token away.
+func TestGrantedWithoutScopes(t *testing.T) {
+	t.Parallel()
+	g := newGranted(verb.LogTypes, slack.Grant{AccessToken: "xoxp-1"}, slack.TokenInfo{Identity: slack.Identity{EnterpriseID: "E1"}})
+	assert.Equal(t, verb.LogTypes, g.logs)
+	assert.Equal(t, []string{"Slack does not say which scopes were granted; ask slacklogs check."}, g.remarks)
+	assert.Contains(t, g.installer(), "with scopes that Slack does not name")
 }
 
 func TestAuthorizeUsage(t *testing.T) {

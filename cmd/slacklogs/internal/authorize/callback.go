@@ -142,17 +142,18 @@ func listenLoopback(ctx context.Context, address *url.URL) ([]net.Listener, erro
 	}
 	var listeners []net.Listener
 	var problem error
+	taken := false
 	for _, host := range hosts {
 		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(host, port))
-		switch {
-		case err == nil:
+		if err == nil {
 			listeners = append(listeners, l)
-		case errors.Is(err, syscall.EADDRINUSE) || problem == nil:
-			problem = err
+			continue
 		}
+		problem = err
+		// One of the two may be missing on this machine. But where it belongs to another program, that would get the code.
+		taken = taken || !errors.Is(err, syscall.EADDRNOTAVAIL) && !errors.Is(err, syscall.EAFNOSUPPORT)
 	}
-	// One of the two may be missing on this machine. But where it belongs to another program, that would get the code.
-	if len(listeners) == 0 || errors.Is(problem, syscall.EADDRINUSE) {
+	if len(listeners) == 0 || taken {
 		for _, l := range listeners {
 			_ = l.Close()
 		}

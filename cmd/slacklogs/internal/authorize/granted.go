@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 
+	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/verb"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
 )
 
@@ -18,13 +18,13 @@ type granted struct {
 	slack.Grant
 	info slack.TokenInfo
 	// logs are those of the ones asked for that the token reads.
-	logs    []logType
+	logs    []verb.LogType
 	scopes  []string
 	remarks []string
 }
 
 // newGranted compares what was asked for with what was given.
-func newGranted(wanted []logType, grant slack.Grant, info slack.TokenInfo) granted {
+func newGranted(wanted []verb.LogType, grant slack.Grant, info slack.TokenInfo) granted {
 	g := granted{Grant: grant, info: info, scopes: info.Scopes}
 	if g.scopes == nil {
 		g.scopes = grant.Scopes // Slack did not say of the token itself
@@ -34,19 +34,23 @@ func newGranted(wanted []logType, grant slack.Grant, info slack.TokenInfo) grant
 		return g
 	}
 	asked := scopesOf(wanted)
+	has := func(scope string) bool { return g.scopes == nil || slices.Contains(g.scopes, scope) }
+	if g.scopes == nil {
+		g.remarks = append(g.remarks, "Slack does not say which scopes were granted; ask slacklogs check.")
+	}
 	for _, scope := range asked {
-		if !slices.Contains(g.scopes, scope) {
+		if !has(scope) {
 			g.remarks = append(g.remarks, fmt.Sprintf("the scope %s was not granted; add it to the app's user scopes and install the app again.", scope))
 		}
 	}
 	if more := slices.DeleteFunc(slices.Clone(g.scopes), func(scope string) bool { return slices.Contains(asked, scope) }); len(more) > 0 {
 		g.remarks = append(g.remarks, fmt.Sprintf("the token also has %s: Slack adds new scopes to those granted before, and takes them back only with the whole installation.",
-			printable(strings.Join(more, ", "))))
+			verb.Printable(strings.Join(more, ", "))))
 	}
 	for _, l := range wanted {
 		switch {
-		case !slices.Contains(g.scopes, l.scope):
-		case l.section == "audit_logs" && !g.ofOrganisation():
+		case !has(l.Scope):
+		case l == verb.Audit && !g.ofOrganisation():
 			g.remarks = append(g.remarks, "the app was installed on a workspace, but audit logs belong to an organisation. Open the link again and choose the organisation; "+
 				"if it is not offered, switch public distribution on under Manage Distribution.")
 		default:
@@ -78,23 +82,17 @@ func (g granted) installer() string {
 		place = "the organisation " + nameAndID(g.info.EnterpriseName, g.info.EnterpriseID)
 	}
 	user := nameAndID(g.info.User, cmp.Or(g.info.UserID, g.UserID))
+	scopes := verb.Printable(strings.Join(g.scopes, ", "))
+	if g.scopes == nil {
+		scopes = "scopes that Slack does not name"
+	}
 	return fmt.Sprintf("Installed by %s on %s, with %s.\nThe token ends with that account; if it is a person's, a service account that stays is safer.",
-		user, place, printable(strings.Join(g.scopes, ", ")))
+		user, place, scopes)
 }
 
 func nameAndID(name, id string) string {
 	if name == "" {
-		return printable(id)
+		return verb.Printable(id)
 	}
-	return printable(name) + " (" + printable(id) + ")"
-}
-
-// printable keeps what a terminal could take for commands out of names.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '?'
-	}, text)
+	return verb.Printable(name) + " (" + verb.Printable(id) + ")"
 }

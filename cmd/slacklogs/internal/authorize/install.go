@@ -13,6 +13,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -70,6 +71,9 @@ func newWalk(f authorizeFlags, with console, transport http.RoundTripper, c cloc
 func (w *walk) run(ctx context.Context) error {
 	if err := w.file.check(); err != nil {
 		return err
+	}
+	if _, err := os.Lstat(w.configOutput); err == nil {
+		return errors.New("--config-output is there already, and may be a configuration in use; name another file, or leave it out to have it printed")
 	}
 	for _, remark := range w.file.remarks() {
 		w.say("Warning: %s.", remark)
@@ -319,14 +323,32 @@ func (w *walk) keep(g granted) error {
 	}
 	w.say("\n%s\nWritten to %s (mode 0600): %s.", g.installer(), w.file.path, kind)
 	w.say("")
-	toOut, toErr := w.setup(g), ""
-	if w.printToken {
-		toOut, toErr = token+"\n", toOut
-	}
-	fmt.Fprint(w.err, toErr)
-	if _, err := io.WriteString(w.out, toOut); err != nil {
-		return fmt.Errorf("the token is in its file, but what belongs on stdout could not be written: %w", err)
+	if err := w.hand(w.setup(g), token); err != nil {
+		return fmt.Errorf("the token is in its file, but what belongs beside could not be written: %w", err)
 	}
 	w.say("\nNext:\n%s", w.next(g))
 	return nil
+}
+
+// hand puts the configuration where it was asked for: into a file, on stdout, or where the token has that on stderr.
+func (w *walk) hand(setup, token string) error {
+	var to io.Writer = w.out
+	if w.configOutput != "" {
+		file, err := os.OpenFile(w.configOutput, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		w.say("The configuration is in %s.", w.configOutput)
+		to = file
+	} else if w.printToken {
+		to = w.err
+	}
+	if w.printToken {
+		if _, err := fmt.Fprintln(w.out, token); err != nil {
+			return err
+		}
+	}
+	_, err := io.WriteString(to, setup)
+	return err
 }

@@ -6,8 +6,10 @@ package authorize // import "github.com/slacklogs/otelcol-slacklogs/cmd/slacklog
 import (
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"strings"
 
+	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/verb"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
 )
 
@@ -15,12 +17,12 @@ import (
 func (w *walk) setup(g granted) string {
 	var b strings.Builder
 	extensions := "file_storage"
-	b.WriteString(`extensions:
+	fmt.Fprintf(&b, `extensions:
   file_storage: # keeps the position
-    directory: slacklogs-state # in the folder that the collector is started from
+    directory: %q
     create_directory: true
     fsync: true
-`)
+`, filepath.Join(filepath.Dir(w.file.path), "slacklogs-state"))
 	if !g.rotates() {
 		extensions = "file_storage, bearertokenauth/slack"
 		fmt.Fprintf(&b, `  bearertokenauth/slack:
@@ -48,11 +50,11 @@ receivers:
 		}
 	}
 	for _, l := range g.logs {
-		if l.section == "audit_logs" || !g.ofOrganisation() {
-			fmt.Fprintf(&b, "    %s: {}\n", l.section)
+		if l == verb.Audit || !g.ofOrganisation() {
+			fmt.Fprintf(&b, "    %s: {}\n", l.Section)
 			continue
 		}
-		fmt.Fprintf(&b, "    %s:\n      team_ids: [\"*\"] # all workspaces that the app is on; or their ids\n", l.section)
+		fmt.Fprintf(&b, "    %s:\n      team_ids: [\"*\"] # all workspaces that the app is on; or their ids\n", l.Section)
 	}
 	fmt.Fprintf(&b, `
 # To see that it works. For a backend see examples/ of slacklogs.
@@ -73,7 +75,7 @@ service:
 // next is what is left to do.
 func (w *walk) next(g granted) string {
 	var b strings.Builder
-	if g.ofOrganisation() && g.logs[len(g.logs)-1].section != "audit_logs" {
+	if g.ofOrganisation() && g.logs[len(g.logs)-1] != verb.Audit {
 		where := "on the organisation's admin pages"
 		if w.endpoint == slack.Endpoint && g.AppID != "" {
 			where = fmt.Sprintf("at\n  https://app.slack.com/manage/%s/integrations/profile/%s/workspaces/add\n ",
@@ -81,7 +83,9 @@ func (w *walk) next(g granted) string {
 		}
 		fmt.Fprintf(&b, "- Add the app to the workspaces whose access and integration logs are to be read, %s.\n", where)
 	}
-	b.WriteString("- Save the configuration that was printed, or take its receiver and extensions over into yours.\n")
+	if w.configOutput == "" {
+		b.WriteString("- Save the configuration that was printed, or take its receiver and extensions over into yours.\n")
+	}
 	if g.rotates() {
 		if w.app.ClientSecret != "" {
 			b.WriteString("- Set SLACK_CLIENT_SECRET for the collector.\n")

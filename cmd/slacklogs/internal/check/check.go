@@ -38,21 +38,17 @@ type checkFlags struct {
 	output                  string
 }
 
-func parseCheck(args []string, stderr io.Writer) (checkFlags, error) {
-	var f checkFlags
-	set := flag.NewFlagSet("slacklogs check", flag.ContinueOnError)
-	set.SetOutput(stderr)
-	set.Usage = func() {
-		fmt.Fprint(stderr, `Usage: slacklogs check --config FILE [flags]
+const about = `Usage: slacklogs check --config FILE [flags]
        slacklogs check [--token-file FILE] [flags]
 
 Asks Slack what the collector with this configuration needs, or what a token can read, and says what mends what fails.
 The first form reads the collector's own configuration, with the environment variables that it names; the second takes
 the token from the file, or from SLACK_TOKEN. The exit code is 0 when nothing failed, 1 when something did.
+`
 
-`)
-		set.PrintDefaults()
-	}
+func parseCheck(args []string, stdout, stderr io.Writer) (checkFlags, error) {
+	var f checkFlags
+	set := verb.NewFlags("check", about, stdout, stderr)
 	list := func(to *[]string) func(string) error {
 		return func(text string) error {
 			for part := range strings.SplitSeq(text, ",") {
@@ -76,16 +72,12 @@ the token from the file, or from SLACK_TOKEN. The exit code is 0 when nothing fa
 	set.StringVar(&f.output, "output", outputTable, "`form` of what is printed: table, json, or sections = the receiver's sections that the token can read")
 	set.BoolVar(&f.strict, "strict", false, "warnings fail too")
 	if err := set.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return f, err
-		}
-		return f, verb.ErrUsage
+		return f, err
 	}
 	named := map[string]bool{}
 	set.Visit(func(fl *flag.Flag) { named[fl.Name] = true })
 	if problem := f.problem(set.NArg(), named); problem != "" {
-		fmt.Fprintf(stderr, "slacklogs check: %s\n", problem)
-		return f, verb.ErrUsage
+		return f, set.Wrong(problem)
 	}
 	if f.gov {
 		f.endpoint = slack.EndpointGov
@@ -115,7 +107,7 @@ func (f checkFlags) problem(rest int, named map[string]bool) string {
 		return "--output sections is for a token, not for --config"
 	}
 	for _, log := range f.logs {
-		if !slices.Contains([]string{"audit", "access", "integration"}, log) {
+		if !slices.ContainsFunc(verb.LogTypes, func(l verb.LogType) bool { return l.Name == log }) {
 			return "--logs must be of audit, access and integration, with commas between"
 		}
 	}
@@ -126,10 +118,12 @@ func (f checkFlags) problem(rest int, named map[string]bool) string {
 type checker struct {
 	*findings
 	clock clock.Clock
-	// only lets a section go once one workspace could be read.
+	// oneEach lets a section go once one workspace could be read.
 	oneEach bool
 	// asked counts the calls of each token and method.
 	asked map[callsOf]int
+	// refreshTokens are those of the receivers so far.
+	refreshTokens map[string]string
 }
 
 // subject is a receiver that is checked, or the flags that stand for one.
@@ -157,26 +151,29 @@ type section struct {
 // sectionsOf are the log types that a configuration switches on.
 func sectionsOf(cfg *slacklogsreceiver.Config) []*section {
 	var all []*section
+	add := func(l verb.LogType, method string, teams []string) {
+		all = append(all, &section{name: l.Section, title: l.Name + " logs", scope: l.Scope, method: method, teams: teams})
+	}
 	if cfg.AuditLogs.HasValue() {
-		all = append(all, &section{name: "audit_logs", title: "audit logs", scope: "auditlogs:read", method: "audit.logs"})
+		add(verb.Audit, "audit.logs", nil)
 	}
 	if cfg.AccessLogs.HasValue() {
-		all = append(all, &section{name: "access_logs", title: "access logs", scope: "admin", method: "team.accessLogs", teams: cfg.AccessLogs.Get().TeamIDs})
+		add(verb.Access, "team.accessLogs", cfg.AccessLogs.Get().TeamIDs)
 	}
 	if cfg.IntegrationLogs.HasValue() {
-		all = append(all, &section{name: "integration_logs", title: "integration logs", scope: "admin", method: "team.integrationLogs", teams: cfg.IntegrationLogs.Get().TeamIDs})
+		add(verb.Integration, "team.integrationLogs", cfg.IntegrationLogs.Get().TeamIDs)
 	}
 	return all
 }
 
-// check asks Slack what the collector is going to ask, and prints what came of
+// Run asks Slack what the collector is going to ask, and prints what came of
 // it and what mends it.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	f, err := parseCheck(args, stderr)
+	f, err := parseCheck(args, stdout, stderr)
 	if err != nil {
 		return err
 	}
-	c := &checker{findings: newFindings(stdout, f.output), clock: clock.Real{}, oneEach: f.output == outputSections, asked: map[callsOf]int{}}
+	c := &checker{findings: newFindings(stdout, f.output), clock: clock.Real{}, oneEach: f.output == outputSections, asked: map[callsOf]int{}, refreshTokens: map[string]string{}}
 	var s *subject
 	if len(f.configs) > 0 {
 		c.collector(ctx, f.configs)
@@ -218,7 +215,9 @@ func (f checkFlags) subject(r *findings) (*subject, error) {
 
 	logs := f.logs
 	if len(logs) == 0 {
-		logs = []string{"audit", "access", "integration"}
+		for _, l := range verb.LogTypes {
+			logs = append(logs, l.Name)
+		}
 	}
 	settings := map[string]any{"token": s.token, "endpoint": strings.TrimRight(f.endpoint, "/")}
 	if f.auditEndpoint != "" {

@@ -205,7 +205,8 @@ func (c *checker) receiver(name string, conf *collectorConfig) *subject {
 	c.add(finding{Receiver: name, Check: "configuration", Result: passed, Detail: "valid"})
 	s.sections = sectionsOf(s.cfg)
 	switch {
-	case settings.IsSet("token_rotation"):
+	case s.cfg.TokenRotation != nil:
+		c.refreshToken(s)
 		s.noToken = "token_rotation: a refresh token can be used once, and is the collector's; slacklogs status says how the collector does with it"
 	case s.cfg.Auth.HasValue():
 		s.token, s.noToken = c.authenticator(s, conf)
@@ -214,6 +215,19 @@ func (c *checker) receiver(name string, conf *collectorConfig) *subject {
 	}
 	c.hide(s.token)
 	return s
+}
+
+// refreshToken fails where another receiver has the same: the first that
+// refreshes takes it from the other.
+func (c *checker) refreshToken(s *subject) {
+	token := string(s.cfg.TokenRotation.RefreshToken)
+	if other, ok := c.refreshTokens[token]; ok {
+		c.add(finding{
+			Receiver: s.name, Check: "token_rotation", Result: failed, Detail: "it has the same refresh_token as " + other,
+			Advice: "Give each an app, or an installation by another account, and a refresh token of its own: slacklogs authorize.",
+		})
+	}
+	c.refreshTokens[token] = s.name
 }
 
 // authenticator takes the token that an extension would add, or says why it

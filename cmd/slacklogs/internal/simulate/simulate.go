@@ -6,8 +6,6 @@ package simulate // import "github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -33,19 +31,15 @@ type simulateFlags struct {
 	redirectURL                          string
 }
 
-func parseSimulate(args []string, stderr io.Writer) (simulateFlags, error) {
-	var f simulateFlags
-	set := flag.NewFlagSet("slacklogs simulate", flag.ContinueOnError)
-	set.SetOutput(stderr)
-	set.Usage = func() {
-		fmt.Fprint(stderr, `Usage: slacklogs simulate [flags]
+const about = `Usage: slacklogs simulate [flags]
 
 Plays Slack on loopback until Ctrl-C: the logs of a made-up organisation, and the installation of an app, as
 slacklogs authorize --endpoint http://127.0.0.1:8765/api sees it. It first prints a receiver that reads from it.
+`
 
-`)
-		set.PrintDefaults()
-	}
+func parseSimulate(args []string, stdout, stderr io.Writer) (simulateFlags, error) {
+	var f simulateFlags
+	set := verb.NewFlags("simulate", about, stdout, stderr)
 	set.StringVar(&f.listen, "listen", "127.0.0.1:8765", "loopback `address` to serve on; port 0 = any free one")
 	set.StringVar(&f.entriesFile, "entries", "", "serve the audit entries of this JSONL `file`, and nothing made-up")
 	set.StringVar(&f.loginsFile, "logins-file", "", "serve the access log rows of this JSONL `file`, and nothing made-up")
@@ -74,14 +68,10 @@ slacklogs authorize --endpoint http://127.0.0.1:8765/api sees it. It first print
 	set.BoolVar(&f.control, "control", false, "let tests steer the simulation under /control/")
 	set.BoolVar(&f.measure, "measure", false, "print how much an organisation of 1000 users logs in a day, and end")
 	if err := set.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return f, err
-		}
-		return f, verb.ErrUsage
+		return f, err
 	}
 	if problem := f.problem(set.Args()); problem != "" {
-		fmt.Fprintf(stderr, "slacklogs simulate: %s\n", problem)
-		return f, verb.ErrUsage
+		return f, set.Wrong(problem)
 	}
 	return f, nil
 }
@@ -120,7 +110,7 @@ func (f simulateFlags) problem(rest []string) string {
 
 // Run serves until ctx ends.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	f, err := parseSimulate(args, stderr)
+	f, err := parseSimulate(args, stdout, stderr)
 	if err != nil {
 		return err
 	}

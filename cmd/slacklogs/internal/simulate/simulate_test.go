@@ -37,7 +37,7 @@ func TestUsage(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
-		{"help of a verb", []string{"simulate", "--help"}, 0, "", "-backlog"},
+		{"help", []string{"simulate", "--help"}, 0, "-backlog", ""},
 		{"unknown flag", []string{"simulate", "--nope"}, 2, "", "-nope"},
 		{"argument", []string{"simulate", "now"}, 2, "", `"now" is no flag`},
 		{"open to all", []string{"simulate", "--listen", ":8765"}, 2, "", "must be a loopback address"},

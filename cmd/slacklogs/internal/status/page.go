@@ -15,7 +15,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"unicode"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -44,9 +43,11 @@ type figures struct {
 	Delivered      int64    `json:"entries_delivered"`
 	Dropped        int64    `json:"entries_dropped"`
 	FailedCalls    int64    `json:"failed_calls"`
-	Stale          bool     `json:"stale"`
-	Failing        bool     `json:"failing"`
-	ErrorType      string   `json:"error_type,omitempty"`
+	// FailedBy are the failed calls by their error_type.
+	FailedBy  map[string]int64 `json:"failed_calls_by_error_type,omitempty"`
+	Stale     bool             `json:"stale"`
+	Failing   bool             `json:"failing"`
+	ErrorType string           `json:"error_type,omitempty"`
 }
 
 // metrics are the receivers' metrics of a collector.
@@ -169,18 +170,28 @@ func (m *metrics) counters(byName map[string]*dto.MetricFamily) {
 			continue
 		}
 		for of, f := range m.polling {
-			// A call for no workspace, such as auth.test, is one for each of them.
-			if of == s || s.TeamID == "" && of.Receiver == s.Receiver && of.LogType == s.LogType {
-				f.FailedCalls += int64(series.GetHistogram().GetSampleCount())
+			// A call for no workspace, such as auth.test, is one for each of them; one for no log type, which refreshes the
+			// token, is all of theirs.
+			whole := s.TeamID == "" && of.Receiver == s.Receiver && (s.LogType == "" || of.LogType == s.LogType)
+			if of == s || whole {
+				f.fail(labels["error_type"], int64(series.GetHistogram().GetSampleCount()))
 			}
 		}
 	}
 }
 
+func (f *figures) fail(errorType string, calls int64) {
+	if f.FailedBy == nil {
+		f.FailedBy = map[string]int64{}
+	}
+	f.FailedBy[errorType] += calls
+	f.FailedCalls += calls
+}
+
 func sourceOf(series *dto.Metric) (s source, labels map[string]string) {
 	labels = map[string]string{}
 	for _, label := range series.GetLabel() {
-		labels[label.GetName()] = printable(label.GetValue())
+		labels[label.GetName()] = verb.Printable(label.GetValue())
 	}
 	return source{Receiver: labels["receiver"], LogType: labels["log_type"], TeamID: labels["team_id"]}, labels
 }
@@ -199,14 +210,4 @@ func valueOf(series *dto.Metric) (v float64, ok bool) {
 		return 0, false
 	}
 	return max(v, 0), true
-}
-
-// printable keeps a page from sending commands to the terminal.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return -1
-	}, text)
 }

@@ -4,9 +4,12 @@
 package status // import "github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/status"
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -53,7 +56,7 @@ func (r *statusReport) table(to io.Writer) {
 		}
 		fmt.Fprintln(rows, strings.Join([]string{
 			string(l.State), l.Receiver, l.LogType, team, age(l.EventStaleness), age(l.WatermarkLag), l.lastPoll(),
-			l.gaps(), strconv.FormatInt(l.Delivered, 10), strconv.FormatInt(l.FailedCalls, 10),
+			l.gaps(), strconv.FormatInt(l.Delivered, 10), l.failed(),
 		}, "\t"))
 	}
 	_ = rows.Flush() // writes to memory
@@ -96,6 +99,20 @@ func (l *statusLine) gaps() string {
 		return "0"
 	}
 	return fmt.Sprintf("%d (%s)", l.Gaps, span(l.GapTime))
+}
+
+// failed also names the error that most of the failed calls had.
+func (l *statusLine) failed() string {
+	if l.FailedCalls == 0 {
+		return "0"
+	}
+	most := slices.MaxFunc(slices.Sorted(maps.Keys(l.FailedBy)), func(a, b string) int {
+		return cmp.Compare(l.FailedBy[a], l.FailedBy[b])
+	})
+	if l.FailedBy[most] < l.FailedCalls {
+		most = "mostly " + most
+	}
+	return fmt.Sprintf("%d (%s)", l.FailedCalls, most)
 }
 
 // age is how long ago something was.

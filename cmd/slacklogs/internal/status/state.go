@@ -28,14 +28,11 @@ const (
 	stateBehind  state = "BEHIND"
 )
 
-// As in README's alerts.
-const (
-	stalledAfter = 15 * time.Minute
-	behindAfter  = 2 * time.Hour
-)
+// behindAfter is as in README's alerts, and so is the default of --stalled-after.
+const behindAfter = 2 * time.Hour
 
 // stateOf names the worst of what there is to say.
-func stateOf(f *figures) state {
+func stateOf(f *figures, stalledAfter time.Duration) state {
 	over := func(seconds *float64, limit time.Duration) bool { return seconds != nil && *seconds > limit.Seconds() }
 	switch {
 	case f.Failing:
@@ -44,12 +41,12 @@ func stateOf(f *figures) state {
 		return stateStalled
 	case f.EventStaleness == nil:
 		return stateNew
-	case f.Dropped > 0:
-		return stateDropped
 	case f.Stale:
 		return stateStale
 	case f.Gaps > 0:
 		return stateGaps
+	case f.Dropped > 0: // below what passes, as it stays until the collector starts anew
+		return stateDropped
 	case over(f.WatermarkLag, behindAfter):
 		return stateBehind
 	default:
@@ -115,10 +112,10 @@ type statusReport struct {
 }
 
 // newReport judges each source, in an order that stays.
-func newReport(now time.Time, m metrics) statusReport {
+func newReport(now time.Time, m metrics, stalledAfter time.Duration) statusReport {
 	r := statusReport{Time: now, Lines: []statusLine{}}
 	for s, f := range m.polling {
-		l := statusLine{State: stateOf(f), source: s, figures: *f}
+		l := statusLine{State: stateOf(f, stalledAfter), source: s, figures: *f}
 		l.Advice = statusAdvice(l.State, l.ErrorType)
 		r.Lines = append(r.Lines, l)
 	}

@@ -6,14 +6,14 @@ package status // import "github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/i
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
 	"time"
+
+	"golang.org/x/term"
 
 	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/verb"
 	"github.com/slacklogs/otelcol-slacklogs/internal/clock"
@@ -23,15 +23,16 @@ const pageTimeout = 5 * time.Second
 
 // statusFlags are the verb's flags.
 type statusFlags struct {
-	page     *url.URL
-	watch    bool
-	interval time.Duration
-	output   string
+	page         *url.URL
+	watch        bool
+	interval     time.Duration
+	stalledAfter time.Duration
+	output       string
 }
 
 // Run tells from a collector's metrics whether its log types work. Its error is nil only if all do.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	f, err := parseStatus(args, stderr)
+	f, err := parseStatus(args, stdout, stderr)
 	if err != nil {
 		return err
 	}
@@ -50,29 +51,23 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return w.once(ctx)
 }
 
-func parseStatus(args []string, stderr io.Writer) (f statusFlags, err error) {
-	var address string
-	set := flag.NewFlagSet("slacklogs status", flag.ContinueOnError)
-	set.SetOutput(stderr)
-	set.Usage = func() {
-		fmt.Fprint(stderr, `Usage: slacklogs status [flags]
+const about = `Usage: slacklogs status [flags]
 
 Reads a running collector's metrics, and prints a line for each log type and workspace: its state, how old the newest
 entry is, up to when all was read, and what has failed. For each that does not work it says what to do. The exit code is
 0 while all works, 1 when something needs attention, the first poll has not ended or there is no collector.
+`
 
-`)
-		set.PrintDefaults()
-	}
+func parseStatus(args []string, stdout, stderr io.Writer) (f statusFlags, err error) {
+	var address string
+	set := verb.NewFlags("status", about, stdout, stderr)
 	set.StringVar(&address, "metrics-url", "http://127.0.0.1:8888/metrics", "`address` of the collector's Prometheus page")
 	set.BoolVar(&f.watch, "watch", false, "go on until Ctrl-C")
 	set.DurationVar(&f.interval, "interval", 2*time.Second, "time between two looks of --watch")
+	set.DurationVar(&f.stalledAfter, "stalled-after", 15*time.Minute, "how old the last poll may get; more than poll_interval")
 	set.StringVar(&f.output, "output", "table", "`form`: table, or json with one object a line")
 	if err := set.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return f, err
-		}
-		return f, verb.ErrUsage
+		return f, err
 	}
 	f.page, err = url.Parse(address)
 	problem := ""
@@ -81,14 +76,13 @@ entry is, up to when all was read, and what has failed. For each that does not w
 		problem = fmt.Sprintf("%q is no flag", set.Arg(0))
 	case err != nil || f.page.Scheme != "http" && f.page.Scheme != "https" || f.page.Host == "":
 		problem = "--metrics-url must be an address such as http://127.0.0.1:8888/metrics"
-	case f.interval <= 0:
-		problem = "--interval must be more than 0"
+	case f.interval <= 0 || f.stalledAfter <= 0:
+		problem = "--interval and --stalled-after must be more than 0"
 	case f.output != "table" && f.output != "json":
 		problem = fmt.Sprintf("--output must be table or json, not %q", f.output)
 	}
 	if problem != "" {
-		fmt.Fprintf(stderr, "slacklogs status: %s\n", problem)
-		return f, verb.ErrUsage
+		return f, set.Wrong(problem)
 	}
 	if f.page.Path == "" {
 		f.page.Path = "/metrics"
@@ -141,14 +135,10 @@ func (w *watcher) look(ctx context.Context) statusReport {
 	if err != nil {
 		return statusReport{Time: w.clock.Now().UTC(), Summary: err.Error(), Lines: []statusLine{}}
 	}
-	return newReport(w.clock.Now().UTC(), m)
+	return newReport(w.clock.Now().UTC(), m, w.stalledAfter)
 }
 
 func isTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return ok && term.IsTerminal(int(file.Fd()))
 }

@@ -113,6 +113,7 @@ slacklogs_gaps{receiver="slacklogs/2",log_type="access",team_id="T1"} 0
 slacklogs_request_duration_count{receiver="slacklogs",log_type="access",method="auth.test",error_type="timeout"} 3
 slacklogs_request_duration_count{receiver="slacklogs",log_type="access",team_id="T1",method="team.accessLogs",error_type="500"} 4
 slacklogs_request_duration_count{receiver="slacklogs",log_type="access",team_id="T1",method="team.accessLogs"} 5
+slacklogs_request_duration_count{receiver="slacklogs",method="oauth.v2.access",error_type="timeout"} 1
 # TYPE slacklogs_entries counter
 slacklogs_entries{receiver="slacklogs",log_type="access",team_id="T1",outcome="dropped"} 6
 slacklogs_entries{receiver="slacklogs",log_type="access",team_id="T1",outcome="duplicate"} 7
@@ -120,9 +121,9 @@ slacklogs_entries{receiver="slacklogs",log_type="access",team_id="T9",outcome="d
 `))
 	require.NoError(t, err)
 	assert.Equal(t, map[source]*figures{
-		{"slacklogs", "access", "T1"}:   {Gaps: 1, FailedCalls: 7, Dropped: 6},
-		{"slacklogs", "access", "T2"}:   {FailedCalls: 3},
-		{"slacklogs", "audit", ""}:      {},
+		{"slacklogs", "access", "T1"}:   {Gaps: 1, FailedCalls: 8, FailedBy: map[string]int64{"timeout": 4, "500": 4}, Dropped: 6},
+		{"slacklogs", "access", "T2"}:   {FailedCalls: 4, FailedBy: map[string]int64{"timeout": 4}},
+		{"slacklogs", "audit", ""}:      {FailedCalls: 1, FailedBy: map[string]int64{"timeout": 1}},
 		{"slacklogs/2", "access", "T1"}: {},
 	}, m.polling)
 }
@@ -151,7 +152,8 @@ func TestStates(t *testing.T) {
 		{"nothing for a while", func(f *figures) { f.PollStaleness = seconds(15 * time.Minute) }, stateOK},
 		{"never polled", func(f *figures) { f.EventStaleness, f.WatermarkLag = nil, seconds(24*time.Hour) }, stateNew},
 		{"never polled for long", func(f *figures) { f.EventStaleness, f.PollStaleness = nil, seconds(time.Hour) }, stateStalled},
-		{"entries were dropped", func(f *figures) { f.Dropped, f.Gaps = 1, 1 }, stateDropped},
+		{"entries were dropped", func(f *figures) { f.Dropped, f.WatermarkLag = 1, seconds(3*time.Hour) }, stateDropped},
+		{"entries were dropped, and gaps", func(f *figures) { f.Dropped, f.Gaps = 1, 1 }, stateGaps},
 		{"no new entries", func(f *figures) { f.Stale, f.EventStaleness = true, seconds(30*time.Hour) }, stateStale},
 		{"gaps", func(f *figures) { f.Gaps, f.WatermarkLag = 1, seconds(3*time.Hour) }, stateGaps},
 		{"a backlog", func(f *figures) { f.WatermarkLag = seconds(3 * time.Hour) }, stateBehind},
@@ -162,7 +164,7 @@ func TestStates(t *testing.T) {
 			t.Parallel()
 			f := well()
 			tt.edit(f)
-			got := stateOf(f)
+			got := stateOf(f, 15*time.Minute)
 			assert.Equal(t, tt.want, got)
 			assert.Equal(t, got == stateOK, statusAdvice(got, "") == "", "each other state has a hint")
 		})
@@ -241,15 +243,15 @@ func TestSummary(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			r := newReport(time.Time{}, metrics{polling: tt.m})
+			r := newReport(time.Time{}, metrics{polling: tt.m}, 15*time.Minute)
 			assert.Equal(t, tt.want, r.Summary)
 			assert.Equal(t, tt.ok, r.OK)
 		})
 	}
-	r := newReport(time.Time{}, metrics{counted: true})
+	r := newReport(time.Time{}, metrics{counted: true}, time.Hour)
 	assert.False(t, r.OK)
 	assert.Contains(t, r.Summary, "stands by")
-	r = newReport(time.Time{}, metrics{})
+	r = newReport(time.Time{}, metrics{}, time.Hour)
 	assert.False(t, r.OK)
 	assert.Contains(t, r.Summary, "no slacklogs receiver")
 }
@@ -262,7 +264,7 @@ func TestStatusTable(t *testing.T) {
 STATE    RECEIVER   LOG TYPE  WORKSPACE    NEWEST ENTRY  READ UP TO  LAST POLL  GAPS  ENTRIES  FAILED CALLS
 ok       slacklogs  access    T04BWFIELD0  29s ago       35s ago     23s ago    0     29       0
 ok       slacklogs  access    T04BWHARBOR  39s ago       35s ago     31s ago    0     30       0
-FAILING  slacklogs  access    T04BWLABORA  -             1d00h ago   never      0     0        4
+FAILING  slacklogs  access    T04BWLABORA  -             1d00h ago   never      0     0        4 (team_access_not_granted)
 ok       slacklogs  audit     -            36s ago       35s ago     17s ago    0     2549     0
 
 FAILING (team_access_not_granted): access of T04BWLABORA
@@ -277,7 +279,7 @@ func TestStatusAdvisesOnce(t *testing.T) {
 		{"s", "access", "T2"}: {Failing: true, ErrorType: "no_time"},
 		{"s", "audit", ""}:    {Failing: true, ErrorType: "storage"},
 	}
-	r := newReport(time.Time{}, metrics{polling: m})
+	r := newReport(time.Time{}, metrics{polling: m}, time.Hour)
 	var out bytes.Buffer
 	r.advise(&out)
 	assert.Equal(t, "\nFAILING (storage): access of T1, audit\n  "+ownErrors["storage"]+
@@ -340,7 +342,7 @@ func TestStatusTrustsNoPage(t *testing.T) {
 	t.Parallel()
 	m, err := parsePage(strings.NewReader("slacklogs_gaps{receiver=\"a\x1b[2Jb\",log_type=\"audit\"} 0\n"))
 	require.NoError(t, err)
-	assert.Contains(t, m.polling, source{"a[2Jb", "audit", ""})
+	assert.Contains(t, m.polling, source{"a?[2Jb", "audit", ""})
 
 	out, _ := runStatus(t, 1, "--metrics-url", "http://me:hunter2@collector.invalid/metrics")
 	assert.NotContains(t, out, "hunter2")
@@ -428,14 +430,14 @@ func TestStatusUsage(t *testing.T) {
 		{[]string{"--metrics-url", "localhost:8888"}, "--metrics-url must be"},
 		{[]string{"--metrics-url", "file:///metrics"}, "--metrics-url must be"},
 		{[]string{"--metrics-url", "http://%zz"}, "--metrics-url must be"},
-		{[]string{"--interval", "0s"}, "--interval must be"},
+		{[]string{"--interval", "0s"}, "--interval and --stalled-after must be"},
 		{[]string{"--output", "xml"}, `not "xml"`},
 	} {
 		_, errs := runStatus(t, 2, tt.args...)
 		assert.Contains(t, errs, tt.want)
 	}
-	_, errs := runStatus(t, 0, "--help")
-	assert.Contains(t, errs, "-watch")
+	help, _ := runStatus(t, 0, "--help")
+	assert.Contains(t, help, "-watch")
 }
 
 // scene is a collector that changes between two looks, on a clock of its own.
