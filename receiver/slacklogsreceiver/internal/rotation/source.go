@@ -33,6 +33,9 @@ const (
 	maxForced   = time.Hour
 	// settling is how long a new token may not be known everywhere at Slack.
 	settling = time.Minute
+	// refreshTime is how long an answer is waited for: when it is lost, Slack takes
+	// the old refresh token only for a short time more.
+	refreshTime = 10 * time.Second
 	// lastCall is how long a refresh may go on when the receiver stops: Slack may
 	// have used the refresh token up already.
 	lastCall = 3 * time.Second
@@ -111,6 +114,14 @@ type Source struct {
 
 	mu      sync.Mutex
 	refused refusal
+	// shared is what the others get while one refreshes.
+	shared shared
+}
+
+// shared is an access token that nobody has refused. Expires is as in state.
+type shared struct {
+	token   string
+	expires int64
 }
 
 // refusal is what a log type was told of a token.
@@ -135,17 +146,28 @@ func New(ctx context.Context, set Settings) (*Source, error) {
 	if err := s.load(ctx); err != nil {
 		return nil, err
 	}
+	s.share()
 	return s, nil
 }
 
-// Token returns the access token, a new one if need be. While others ask, one
-// refreshes. Its errors are of the type *slack.Error.
+// Token returns the access token, a new one if need be. While one caller
+// refreshes, the others get the token that is left, or wait. Its errors are of
+// the type *slack.Error.
 func (s *Source) Token(ctx context.Context) (string, error) {
 	select {
 	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
-	case <-ctx.Done():
+	default:
+		if token := s.left(); token != "" {
+			return token, nil
+		}
+		select {
+		case s.turn <- struct{}{}:
+		case <-ctx.Done():
+			return "", slack.NewError(slack.MethodOAuth, slack.CodeNetwork)
+		}
 	}
+	defer func() { <-s.turn }()
+	defer s.share()
 	if ctx.Err() != nil {
 		return "", slack.NewError(slack.MethodOAuth, slack.CodeNetwork)
 	}
@@ -177,7 +199,30 @@ func (s *Source) Refused(token, code string) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.refused = refusal{token, code, s.set.Clock.Now()}
+		if s.shared.token == token {
+			s.shared = shared{}
+		}
 	}
+}
+
+// share gives the others the access token as it is now, if it is good.
+func (s *Source) share() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shared = shared{}
+	if s.refusal == "" && s.refused.token != s.state.AccessToken {
+		s.shared = shared{s.state.AccessToken, s.state.Expires}
+	}
+}
+
+// left is the shared token, "" if there is none.
+func (s *Source) left() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shared.expires > 0 && s.set.Clock.Now().Unix() >= s.shared.expires {
+		return ""
+	}
+	return s.shared.token
 }
 
 // takeRefusal takes what Refused was told, if it is about the token in use.
@@ -320,6 +365,8 @@ func (s *Source) refresh(ctx context.Context, now time.Time) error {
 	// may leave, but the answer is awaited and saved.
 	call, cancel := outlive(ctx, lastCall)
 	defer cancel()
+	call, stop := context.WithTimeout(call, refreshTime)
+	defer stop()
 	grant, err := s.client.Refresh(call, s.set.App, s.state.RefreshToken)
 	if err != nil {
 		return s.failed(ctx, err)

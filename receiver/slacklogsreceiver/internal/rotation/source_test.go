@@ -958,3 +958,35 @@ func TestMany(t *testing.T) {
 	}
 	assert.Equal(t, 1, w.refreshes())
 }
+
+// While one refreshes, the others go on with the token that is left, unless it
+// is refused.
+func TestOthersGoOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	old := w.token()
+	w.pass(life * 9 / 10)
+	asked, answer := make(chan struct{}), make(chan struct{})
+	w.onCall = func(*http.Request) {
+		close(asked)
+		<-answer
+	}
+	fresh := make(chan string)
+	go func() {
+		token, err := w.Token(t.Context())
+		assert.NoError(t, err)
+		fresh <- token
+	}()
+	<-asked
+	assert.Equal(t, old, w.token())
+	w.Refused(old, codeExpired)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := w.Token(ctx)
+	require.Error(t, err, "it waits")
+	close(answer)
+	token := <-fresh
+	assert.NotEqual(t, old, token)
+	assert.Equal(t, token, w.token())
+	assert.Equal(t, 2, w.refreshes())
+}
