@@ -332,7 +332,7 @@ func (w *walk) keep(g granted) error {
 
 // hand puts the configuration where it was asked for: into a file, on stdout, or where the token has that on stderr.
 func (w *walk) hand(setup, token string) error {
-	var to io.Writer = w.out
+	to := w.out
 	if w.configOutput != "" {
 		file, err := os.OpenFile(w.configOutput, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {
