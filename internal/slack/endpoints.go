@@ -4,6 +4,8 @@
 package slack // import "github.com/slacklogs/otelcol-slacklogs/internal/slack"
 
 import (
+	"net"
+	"net/netip"
 	"net/url"
 	"strings"
 )
@@ -35,4 +37,14 @@ func AuditEndpoint(endpoint string) string {
 // API at endpoint.
 func AuthorizeEndpoint(endpoint string) string {
 	return strings.TrimSuffix(strings.TrimRight(endpoint, "/"), "/api") + "/oauth/v2/authorize"
+}
+
+// IsLoopback reports whether a host is this machine, so that what is secret may
+// go there without TLS.
+func IsLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && net.IP(addr.AsSlice()).IsLoopback()
 }

@@ -261,3 +261,13 @@ func TestEndpoints(t *testing.T) {
 		assert.Equal(t, tt.authorize, AuthorizeEndpoint(tt.endpoint), tt.endpoint)
 	}
 }
+
+func TestLoopback(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]bool{
+		"localhost": true, "LocalHost": true, "127.0.0.1": true, "127.9.9.9": true, "::1": true, "::ffff:127.0.0.1": true,
+		"slack.com": false, "10.0.0.1": false, "0.0.0.0": false, "localhost.brightwater.example": false, "": false, "127.1": false,
+	} {
+		assert.Equal(t, want, IsLoopback(host), host)
+	}
+}

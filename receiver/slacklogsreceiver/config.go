@@ -6,8 +6,6 @@ package slacklogsreceiver // import "github.com/slacklogs/otelcol-slacklogs/rece
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -28,7 +26,6 @@ import (
 )
 
 const (
-	defaultEndpoint = slack.Endpoint
 	// slackAuditLimit is Slack's own limit of audit calls a minute, for all
 	// apps of an organisation together.
 	slackAuditLimit = 50
@@ -189,7 +186,7 @@ type healthRecordsConfig struct {
 
 func createDefaultConfig() component.Config {
 	client := confighttp.NewDefaultClientConfig()
-	client.Endpoint = defaultEndpoint
+	client.Endpoint = slack.Endpoint
 	client.Timeout = 30 * time.Second
 	retry := configretry.NewDefaultBackOffConfig()
 	retry.MaxElapsedTime = 0
@@ -256,7 +253,7 @@ func (c *Config) Validate() error {
 			}
 		}
 	}
-	if err := checkEndpoint("endpoint", c.Endpoint, defaultEndpoint); err != nil {
+	if err := checkEndpoint("endpoint", c.Endpoint, slack.Endpoint); err != nil {
 		errs = append(errs, err)
 	}
 	if !c.AuditLogs.HasValue() && !c.AccessLogs.HasValue() && !c.IntegrationLogs.HasValue() {
@@ -267,7 +264,7 @@ func (c *Config) Validate() error {
 		// Only the audit logs need this address.
 		if audit := c.auditEndpoint(); audit == "" {
 			errs = append(errs, fmt.Errorf("audit_endpoint: unset, and endpoint %q is neither slack.com nor slack-gov.com; set the address of the audit API", redacted(c.Endpoint)))
-		} else if err := checkEndpoint("audit_endpoint", audit, slack.AuditEndpoint(defaultEndpoint)); err != nil {
+		} else if err := checkEndpoint("audit_endpoint", audit, slack.AuditEndpoint(slack.Endpoint)); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -320,7 +317,7 @@ func checkEndpoint(key, address, example string) error {
 		return fmt.Errorf("%s: %q is not a base address such as %s", key, redacted(address), example)
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return fmt.Errorf("%s: comes with a user, a query or a fragment; give the bare address, such as %s", key, example)
-	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u.Hostname()):
+	case u.Scheme == "https", u.Scheme == "http" && slack.IsLoopback(u.Hostname()):
 		return nil
 	default:
 		return fmt.Errorf("%s: %q must begin with https://; http:// is for loopback only, because the token goes with each call", key, redacted(address))
@@ -334,14 +331,6 @@ func redacted(address string) string {
 		return "…"
 	}
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
-}
-
-func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && net.IP(addr.AsSlice()).IsLoopback()
 }
 
 func (c *tokenRotationConfig) validate() error {

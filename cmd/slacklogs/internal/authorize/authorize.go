@@ -162,7 +162,7 @@ func (f *authorizeFlags) logsProblem() string {
 func (f *authorizeFlags) addressProblem() string {
 	endpoint, err := url.Parse(f.endpoint)
 	if err != nil || endpoint.Host == "" || endpoint.RawQuery != "" || endpoint.User != nil ||
-		endpoint.Scheme != "https" && (endpoint.Scheme != "http" || !isLoopback(endpoint.Hostname())) {
+		endpoint.Scheme != "https" && (endpoint.Scheme != "http" || !slack.IsLoopback(endpoint.Hostname())) {
 		return "--endpoint must be an https address such as https://slack.com/api, or an http one on loopback"
 	}
 	back, err := url.Parse(f.redirectURL)
@@ -173,14 +173,14 @@ func (f *authorizeFlags) addressProblem() string {
 		return "--redirect-url must be without #, else Slack refuses it"
 	case back.Scheme == "http" && !f.pkce:
 		return "--redirect-url must be https: Slack allows plain http on loopback only to a public client (--pkce)"
-	case back.Scheme == "http" && !isLoopback(back.Hostname()):
+	case back.Scheme == "http" && !slack.IsLoopback(back.Hostname()):
 		return "--redirect-url must be https unless it is on loopback, such as " + defaultRedirectPublic
 	}
 	switch f.receive {
 	case "", "paste":
 		return ""
 	case "callback":
-		if isLoopback(back.Hostname()) {
+		if slack.IsLoopback(back.Hostname()) {
 			return ""
 		}
 		return "--receive callback needs a --redirect-url on loopback, such as " + defaultRedirect

@@ -185,5 +185,3 @@ func throwAwayCertificate(now time.Time, lasts time.Duration) (tls.Certificate, 
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
 }
-
-func isLoopback(host string) bool { return host == "localhost" || net.ParseIP(host).IsLoopback() }

@@ -30,7 +30,7 @@ func newGranted(wanted []verb.LogType, grant slack.Grant, info slack.TokenInfo) 
 		g.scopes = grant.Scopes // Slack did not say of the token itself
 	}
 	if g.info.BotID != "" || slack.IsBotToken(string(grant.AccessToken)) {
-		g.remarks = append(g.remarks, "not_allowed_token_type: "+slack.Codes["not_allowed_token_type"].Advice)
+		g.remarks = append(g.remarks, "not_allowed_token_type: "+slack.Advice("not_allowed_token_type"))
 		return g
 	}
 	asked := scopesOf(wanted)

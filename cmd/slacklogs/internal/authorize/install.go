@@ -167,7 +167,7 @@ func (w *walk) install(ctx context.Context) (slack.Grant, error) {
 
 // listen returns nil where codes are only pasted.
 func (w *walk) listen(ctx context.Context) (*callback, error) {
-	if w.receive == "paste" || !isLoopback(w.redirect.Hostname()) {
+	if w.receive == "paste" || !slack.IsLoopback(w.redirect.Hostname()) {
 		return nil, nil
 	}
 	page, err := listenCallback(ctx, w.redirect, w.state, max(w.timeout, time.Hour))
@@ -250,7 +250,7 @@ func (w *walk) nextCode(ctx, waiting context.Context, lines <-chan string, repli
 		}
 		switch {
 		case got.problem == "access_denied":
-			return "", errors.New("the installation was declined (access_denied); nothing was written. " + slack.Codes[got.problem].Advice)
+			return "", errors.New("the installation was declined (access_denied); nothing was written. " + slack.Advice(got.problem))
 		case got.problem != "":
 			return "", fmt.Errorf("%s nothing was written", explainCode(got.problem))
 		case got.code != "":

@@ -186,7 +186,7 @@ func (a *asking) identify(ctx context.Context) error {
 	a.info = info
 	line := a.line("installer", passed, person(info), "")
 	if info.BotID != "" {
-		line.Result, line.Detail, line.Advice = failed, line.Detail+" is a bot", slack.Codes["not_allowed_token_type"].Advice
+		line.Result, line.Detail, line.Advice = failed, line.Detail+" is a bot", slack.Advice("not_allowed_token_type")
 	}
 	a.add(line)
 	return nil
@@ -245,7 +245,7 @@ func (a *asking) install() {
 	a.add(a.line("installed on", passed, detail, ""))
 	for _, s := range a.sections {
 		if s.name == "audit_logs" {
-			line := a.line("installed on", s.shortcoming(), "needs a token of the organisation", slack.Codes["invalid_workspace"].Advice)
+			line := a.line("installed on", s.shortcoming(), "needs a token of the organisation", slack.Advice("invalid_workspace"))
 			line.Section = s.name
 			a.add(line)
 		}
@@ -265,7 +265,7 @@ func (a *asking) scopes() {
 	for _, s := range a.sections {
 		line := a.line("scopes", passed, "has "+s.scope, "")
 		if !slices.Contains(a.info.Scopes, s.scope) {
-			line.Result, line.Detail, line.Advice = s.shortcoming(), "lacks "+s.scope+"; the token has "+has, slack.Codes["missing_scope"].Advice
+			line.Result, line.Detail, line.Advice = s.shortcoming(), "lacks "+s.scope+"; the token has "+has, slack.Advice("missing_scope")
 		}
 		line.Section = s.name
 		a.add(line)
@@ -276,9 +276,9 @@ func (a *asking) scopes() {
 func (a *asking) expiry() {
 	switch {
 	case a.info.ExpiresIn > 0:
-		a.add(a.line("expiry", warned, "the token expires in "+a.info.ExpiresIn.Round(time.Second).String(), slack.Codes["token_expired"].Advice))
+		a.add(a.line("expiry", warned, "the token expires in "+a.info.ExpiresIn.Round(time.Second).String(), slack.Advice("token_expired")))
 	case strings.HasPrefix(a.subject.token, "xoxe."):
-		a.add(a.line("expiry", warned, "a rotated token expires after 12 hours; Slack does not say how soon", slack.Codes["token_expired"].Advice))
+		a.add(a.line("expiry", warned, "a rotated token expires after 12 hours; Slack does not say how soon", slack.Advice("token_expired")))
 	}
 }
 

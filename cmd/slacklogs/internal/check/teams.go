@@ -109,7 +109,7 @@ func (a *asking) workspaces(ctx context.Context, s *section, list *teamList) ([]
 		no := line
 		no.TeamID, no.Result, no.TookMS = id, s.shortcoming(), 0
 		no.Detail = fmt.Sprintf("is not among the %d workspaces that the app is on", len(list.ids))
-		no.Advice = slack.Codes["team_access_not_granted"].Advice
+		no.Advice = slack.Advice("team_access_not_granted")
 		a.add(no)
 	}
 	if missing == 0 {
