@@ -79,7 +79,7 @@ const (
 // client's. What is not in it is taken by the HTTP status.
 var Codes = map[string]Code{
 	// This client's.
-	CodeTimeout:    {Heals, "Slack did not answer in time; check the network, or raise timeout."},
+	CodeTimeout:    {Heals, "Slack did not answer in time; check the network, or raise timeout if it is short."},
 	CodeNetwork:    {Heals, "Slack could not be reached; check DNS, firewall, proxy_url and tls."},
 	CodeRedirect:   {NeedsConfig, "The answer is a redirect, which is never followed with a token; set endpoint and audit_endpoint to Slack's own addresses and check the proxy."},
 	CodeUnreadable: {Unreadable, "The answer is not Slack's JSON; it is asked for again, but check whether a proxy answers in Slack's place."},

@@ -113,6 +113,11 @@ func (f *authorizeFlags) setDefaults() (problem string) {
 	if f.output != "" {
 		f.output = path
 	}
+	if f.configOutput != "" {
+		if f.configOutput, err = filepath.Abs(f.configOutput); err != nil {
+			return fmt.Sprintf("--config-output has no absolute path: %v", err)
+		}
+	}
 	return ""
 }
 

@@ -643,6 +643,29 @@ func TestAuthorizeWritesTheConfiguration(t *testing.T) {
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
 	assert.Equal(t, "receivers:", string(text))
+
+	for _, file := range []string{filepath.Join(t.TempDir(), "nowhere", "collector.yaml"), "token"} {
+		p := newOperator(t, nil, "--redirect-url", elsewhere, "--config-output", file)
+		if file == "token" {
+			p = newOperator(t, nil, "--redirect-url", elsewhere, "--output", file, "--config-output", file)
+		}
+		p.sees = p.pastes
+		err := authorizeWith(p.ctx, p.args, console{in: p, out: &p.stdout, err: &p.stderr}, p.wire, hurried{})
+		require.ErrorContains(t, err, "--config-output")
+		assert.Empty(t, p.stderr.String(), "before anybody has clicked")
+		assert.NoFileExists(t, file)
+	}
+}
+
+// What can't be written after all is printed.
+func TestConfigurationThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr bytes.Buffer
+	w := &walk{console: console{out: &stdout, err: &stderr}}
+	w.configOutput, w.printToken = filepath.Join(t.TempDir(), "nowhere", "collector.yaml"), true
+	require.NoError(t, w.hand("receivers:\n", "xoxp-1"))
+	assert.Equal(t, "xoxp-1\n", stdout.String())
+	assert.Contains(t, stderr.String(), "here it is:\nreceivers:\n")
 }
 
 // Where Slack names no scopes, that is no reason to throw the token away.

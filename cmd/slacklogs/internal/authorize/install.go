@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -72,8 +73,8 @@ func (w *walk) run(ctx context.Context) error {
 	if err := w.file.check(); err != nil {
 		return err
 	}
-	if _, err := os.Lstat(w.configOutput); err == nil {
-		return errors.New("--config-output is there already, and may be a configuration in use; name another file, or leave it out to have it printed")
+	if err := w.checkConfigOutput(); err != nil {
+		return err
 	}
 	for _, remark := range w.file.remarks() {
 		w.say("Warning: %s.", remark)
@@ -330,25 +331,51 @@ func (w *walk) keep(g granted) error {
 	return nil
 }
 
-// hand puts the configuration where it was asked for: into a file, on stdout, or where the token has that on stderr.
+// checkConfigOutput tells beforehand whether the configuration could be written.
+func (w *walk) checkConfigOutput() error {
+	if w.configOutput == "" {
+		return nil
+	}
+	if _, err := os.Lstat(w.configOutput); err == nil || w.configOutput == w.file.path {
+		return errors.New("--config-output is there already, and may be a configuration in use; name another file, or leave it out to have it printed")
+	}
+	trial, err := os.CreateTemp(filepath.Dir(w.configOutput), ".slacklogs-*")
+	if err != nil {
+		return fmt.Errorf("--config-output can't be written: %w", err)
+	}
+	return errors.Join(trial.Close(), os.Remove(trial.Name()))
+}
+
+// hand puts the token on stdout, if that was asked for, and the configuration into its file, or where there is room.
 func (w *walk) hand(setup, token string) error {
 	to := w.out
-	if w.configOutput != "" {
-		file, err := os.OpenFile(w.configOutput, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		w.say("The configuration is in %s.", w.configOutput)
-		to = file
-	} else if w.printToken {
-		to = w.err
-	}
 	if w.printToken {
 		if _, err := fmt.Fprintln(w.out, token); err != nil {
 			return err
 		}
+		to = w.err
+	}
+	if w.configOutput != "" {
+		err := writeNew(w.configOutput, setup)
+		if err == nil {
+			w.say("The configuration is in %s.", w.configOutput)
+			return nil
+		}
+		w.say("The configuration could not be written (%v); here it is:", err)
 	}
 	_, err := io.WriteString(to, setup)
 	return err
+}
+
+// writeNew writes a file that is not there yet, or leaves none.
+func writeNew(path, text string) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(text)
+	if err = errors.Join(err, file.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
 }

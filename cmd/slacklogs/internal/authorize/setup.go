@@ -22,7 +22,7 @@ func (w *walk) setup(g granted) string {
     directory: %q
     create_directory: true
     fsync: true
-`, filepath.Join(filepath.Dir(w.file.path), "slacklogs-state"))
+`, w.stateFolder())
 	if !g.rotates() {
 		extensions = "file_storage, bearertokenauth/slack"
 		fmt.Fprintf(&b, `  bearertokenauth/slack:
@@ -70,6 +70,19 @@ service:
       exporters: [debug]
 `, extensions)
 	return b.String()
+}
+
+// stateFolder is beside the configuration, else where this was called: the token's folder may end with the machine.
+func (w *walk) stateFolder() string {
+	const name = "slacklogs-state"
+	path, err := filepath.Abs(name)
+	if w.configOutput != "" {
+		path, err = filepath.Join(filepath.Dir(w.configOutput), name), nil
+	}
+	if err != nil || !nameable(path) {
+		return name // in the folder that the collector is started from
+	}
+	return path
 }
 
 // next is what is left to do.

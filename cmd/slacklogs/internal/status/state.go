@@ -59,7 +59,7 @@ func (s state) works() bool { return s == stateOK || s == stateBehind }
 
 // hints say what the other states mean, and what to do.
 var hints = map[state]string{
-	stateStalled: "For over 15 minutes no page was read, delivered and saved, though nothing is known to fail: " +
+	stateStalled: "For longer than --stalled-after no page was read, delivered and saved, though nothing is known to fail: " +
 		"a component behind the receiver may hold a batch without an answer, or a poll_interval or a pause of Slack's is that long; look at the collector's log.",
 	stateNew: "The first poll has not ended yet; wait, and if this stays, look at the collector's log.",
 	stateDropped: "The pipeline refused entries for good, and they are lost to it; the collector's log says which, and that of the " +

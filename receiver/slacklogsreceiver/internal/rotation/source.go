@@ -114,6 +114,8 @@ type Source struct {
 
 	mu      sync.Mutex
 	refused refusal
+	// current is the token in use: what is said of older ones does not matter.
+	current string
 	// shared is what the others get while one refreshes.
 	shared shared
 }
@@ -198,8 +200,8 @@ func (s *Source) Refused(token, code string) {
 	case codeExpired, codeRevoked, codeInvalid, codeRefused:
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.refused = refusal{token, code, s.set.Clock.Now()}
-		if s.shared.token == token {
+		if token == s.current {
+			s.refused = refusal{token, code, s.set.Clock.Now()}
 			s.shared = shared{}
 		}
 	}
@@ -209,7 +211,7 @@ func (s *Source) Refused(token, code string) {
 func (s *Source) share() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.shared = shared{}
+	s.current, s.shared = s.state.AccessToken, shared{}
 	if s.refusal == "" && s.refused.token != s.state.AccessToken {
 		s.shared = shared{s.state.AccessToken, s.state.Expires}
 	}
@@ -400,8 +402,11 @@ func (s *Source) failed(ctx context.Context, err error) error {
 	if s.state.NotBefore > 0 || !s.unsure {
 		_ = s.save(ctx) // if it fails, the mark stays, and the next start asks at once
 	}
-	if failed.Code == codeBadRefreshToken {
+	switch failed.Code {
+	case codeBadRefreshToken:
 		failed.Advice = s.whyRefused()
+	case slack.CodeTimeout:
+		failed.Advice = fmt.Sprintf("Slack did not answer within %s, or timeout if that is shorter; check the network and the proxy.", refreshTime)
 	}
 	return failed
 }

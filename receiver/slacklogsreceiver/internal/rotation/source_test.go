@@ -990,3 +990,18 @@ func TestOthersGoOn(t *testing.T) {
 	assert.Equal(t, token, w.token())
 	assert.Equal(t, 2, w.refreshes())
 }
+
+// What a log type hears late of a token of before says nothing of the one in
+// use.
+func TestRefusedTooLate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	first := w.token()
+	w.pass(life)
+	second := w.token()
+	require.NotEqual(t, first, second)
+	w.slack.ExpireTokens(clientID)
+	w.Refused(second, codeExpired)
+	w.Refused(first, codeExpired)
+	assert.NotEqual(t, second, w.token())
+}

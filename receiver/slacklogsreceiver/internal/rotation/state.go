@@ -57,7 +57,7 @@ func (s *Source) load(ctx context.Context) error {
 		// Whichever way it is mended, the refresh token in it is lost.
 		return fmt.Errorf("%w; either way run `slacklogs authorize` again and put the new refresh_token into the config", err)
 	}
-	s.begun = found
+	s.begun, s.soon = found, soonTries-1
 	configured := string(s.set.RefreshToken)
 	if from := fingerprint(configured); !found || saved.From != from {
 		if before := saved.Before; before != nil && before.From == from && before.sound() {
@@ -72,7 +72,7 @@ func (s *Source) load(ctx context.Context) error {
 		s.state = state{Version: checkpoint.Version, From: from, RefreshToken: configured, NotBefore: saved.NotBefore, Before: saved.worth()}
 		return nil
 	}
-	s.state, s.unsure, s.soon = saved, saved.Refreshing, soonTries-1
+	s.state, s.unsure = saved, saved.Refreshing
 	return nil
 }
 
