@@ -9,6 +9,7 @@ SEED ?=
 FROM ?=
 MINUTES ?= 10
 BENCH ?= .
+FORMAT ?=
 
 COLLECTOR := bin/otelcol-slacklogs
 HELPER := bin/slacklogs
@@ -85,7 +86,14 @@ leader: ## Test the takeover with the real extension k8s_leader_elector
 	cd test/leader && go test -count=1 ./...
 
 .PHONY: bench
-bench: ## Run the benchmarks that match BENCH (all)
+bench: ## Measure the goals for CPU, memory and calls, in one run; FORMAT=json prints an object a goal
+# The binary is run by itself, as go test adds a line at the end.
+	@mkdir -p .build
+	@go test -c -o .build/bench.test ./receiver/slacklogsreceiver/internal/bench
+	@GOALS=1 FORMAT='$(FORMAT)' .build/bench.test -test.run '^TestGoals$$' -test.timeout 20m
+
+.PHONY: bench-go
+bench-go: ## Run the Go benchmarks that match BENCH (all)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 .PHONY: lint

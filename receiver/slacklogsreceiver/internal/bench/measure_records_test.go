@@ -1,0 +1,49 @@
+// Copyright The slacklogs Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package bench
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/record"
+)
+
+// measureRecords measures how a page becomes records, beside the naive way and
+// beside the floor, which has parsed before.
+func measureRecords(t *testing.T, results *goals, _ string) {
+	const rounds = 15
+	text := page(newGenerator().entries(maxPage, noon.Unix(), noon.Unix()+maxPage))
+	requireSame(t, text)
+
+	// A thousand trees stand for all, as a heap full of them would have the
+	// garbage collector run less often.
+	trees := newTrees(split(t, text)[:batchSize])
+	converter, lowest := record.New(usual), newFloor()
+	taken := 0
+	consume := func(logs plog.Logs) { taken += logs.LogRecordCount() }
+	streamed := func() { require.NoError(t, ours(converter, text, consume)) }
+	byMap := func() { require.NoError(t, naive(text, consume)) }
+	least := func() { lowest.page(trees, maxPage, consume) }
+
+	streamed() // once, to learn the names
+	least()
+	fewest, made := allocations(least), allocations(streamed)
+	taken = 0
+	took := inTurns(t, rounds, byMap, streamed, least)
+	require.Equal(t, 3*rounds*maxPage, taken)
+
+	each := func(d time.Duration) float64 { return d.Seconds() * 1e6 / maxPage }
+	naiveTime, ourTime, leastTime := each(took[0]), each(took[1]), each(took[2])
+	results.atLeast("page to records, against the naive way", naiveTime/ourTime, 2.5, "×",
+		fmt.Sprintf("%.2f µs an entry, naive %.2f µs", ourTime, naiveTime))
+	results.atMost("page to records, against the floor", ourTime/leastTime, 1.7, "×",
+		fmt.Sprintf("floor %.2f µs", leastTime))
+	results.atMost("allocations of an entry, against the floor", float64(made)/float64(fewest), 1.15, "×",
+		fmt.Sprintf("%.1f, floor %.1f", float64(made)/maxPage, float64(fewest)/maxPage))
+}
