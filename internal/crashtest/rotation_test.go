@@ -99,9 +99,11 @@ func (s *rotatingSlack) refreshes() (n int) {
 	return n
 }
 
-// newRotating prepares a collector that refreshes its token, and may print no part of that.
-func newRotating(t *testing.T, s *rotatingSlack, to *backend, settings ...string) *collector {
+// newRotating prepares a Slack with a past, and a collector that refreshes its token, and may print no part of that.
+func newRotating(t *testing.T, life, grace time.Duration, settings ...string) (*rotatingSlack, *backend, *collector) {
 	t.Helper()
+	s, to := newRotatingSlack(t, life, grace), newBackend(t)
+	s.past(500, time.Now().Add(-2*time.Hour), time.Now())
 	c := newCollector(t, s.fakeSlack, to, append([]string{rotationConfig}, settings...)...)
 	c.env["SLACK_CLIENT_SECRET"] = appSecret
 	_, c.env["SLACK_REFRESH_TOKEN"] = s.InstallApp(appID)
@@ -110,16 +112,13 @@ func newRotating(t *testing.T, s *rotatingSlack, to *backend, settings ...string
 			assert.NotContains(t, c.out.String(), secret)
 		}
 	})
-	return c
+	return s, to, c
 }
 
 // Over several lives of a token nothing is lost, nothing comes twice, and nothing is said.
 func TestTokensRotate(t *testing.T) {
 	t.Parallel()
-	slack := newRotatingSlack(t, 3*time.Second, 30*time.Second)
-	slack.past(500, time.Now().Add(-2*time.Hour), time.Now())
-	to := newBackend(t)
-	c := newRotating(t, slack, to)
+	slack, to, c := newRotating(t, 3*time.Second, 30*time.Second)
 	c.start()
 	for run := range 2 {
 		until := slack.refreshes() + 4
@@ -153,10 +152,7 @@ func TestTokensRotate(t *testing.T) {
 // start asks with the old refresh token, which Slack takes a while longer.
 func TestKilledWhileRefreshing(t *testing.T) {
 	t.Parallel()
-	slack := newRotatingSlack(t, 3*time.Second, 10*time.Minute)
-	slack.past(500, time.Now().Add(-2*time.Hour), time.Now())
-	to := newBackend(t)
-	c := newRotating(t, slack, to)
+	slack, to, c := newRotating(t, 3*time.Second, 10*time.Minute)
 	for range 3 {
 		dead := slack.killAtRefresh(c)
 		c.start()
@@ -177,10 +173,7 @@ func TestKilledWhileRefreshing(t *testing.T) {
 // The same when Slack's patience is over: status and log say what happened and what to do, and what they say helps.
 func TestKilledWhileRefreshingForTooLong(t *testing.T) {
 	t.Parallel()
-	slack := newRotatingSlack(t, 3*time.Second, -1)
-	slack.past(500, time.Now().Add(-2*time.Hour), time.Now())
-	to := newBackend(t)
-	c := newRotating(t, slack, to, healthConfig)
+	slack, to, c := newRotating(t, 3*time.Second, -1, healthConfig)
 	c.args = append(c.args, "--feature-gates=+extension.healthcheck.useComponentStatus")
 	c.env["HEALTH_PORT"] = freePort(t)
 	c.start()
@@ -207,10 +200,7 @@ func TestKilledWhileRefreshingForTooLong(t *testing.T) {
 // A refresh_token that was changed in the configuration beats the saved one, also where that is good.
 func TestChangedRefreshToken(t *testing.T) {
 	t.Parallel()
-	slack := newRotatingSlack(t, 12*time.Hour, 30*time.Second)
-	slack.past(500, time.Now().Add(-2*time.Hour), time.Now())
-	to := newBackend(t)
-	c := newRotating(t, slack, to)
+	slack, to, c := newRotating(t, 12*time.Hour, 30*time.Second)
 	for run, refreshes := range []int{1, 1, 2, 2} {
 		if run == 2 {
 			_, c.env["SLACK_REFRESH_TOKEN"] = slack.InstallApp(appID)

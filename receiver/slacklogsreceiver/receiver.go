@@ -140,11 +140,7 @@ func (r *logsReceiver) newRotation(ctx context.Context, t *term) (*rotation.Sour
 	set := r.slackSettings()
 	receiver := metric.WithAttributes(attribute.String("receiver", r.set.ID.String()))
 	set.Observe = func(ctx context.Context, method, errorType string, took time.Duration) {
-		attrs := []attribute.KeyValue{attribute.String("method", method)}
-		if errorType != "" {
-			attrs = append(attrs, attribute.String("error_type", errorType))
-		}
-		r.telemetry.SlacklogsRequestDuration.Record(ctx, took.Seconds(), receiver, metric.WithAttributes(attrs...))
+		r.telemetry.SlacklogsRequestDuration.Record(ctx, took.Seconds(), receiver, poll.CallAttributes(method, errorType))
 	}
 	return rotation.New(ctx, rotation.Settings{
 		App:          slack.App{ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret},

@@ -84,12 +84,10 @@ func (f *findings) masked(text string) string {
 	}
 	text = anyToken.ReplaceAllString(text, "$1-…")
 	return strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsPrint(r):
+		if unicode.IsPrint(r) {
 			return r
-		default:
-			return ' '
 		}
+		return ' ' // not verb.Printable's mark: an error of several lines becomes one
 	}, text)
 }
 

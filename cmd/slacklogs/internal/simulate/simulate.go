@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/verb"
+	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slacktest"
 )
 
@@ -102,7 +103,7 @@ func (f simulateFlags) problem(rest []string) string {
 	if err != nil {
 		return fmt.Sprintf("--listen must be an address with a port, such as 127.0.0.1:8765: %v", err)
 	}
-	if ip := net.ParseIP(host); host != "localhost" && !ip.IsLoopback() {
+	if !slack.IsLoopback(host) {
 		return fmt.Sprintf("--listen must be a loopback address such as 127.0.0.1:8765, not %q: the simulator guards nothing, so nobody else may reach it", f.listen)
 	}
 	return ""

@@ -108,11 +108,17 @@ func (p *Poller) allPolled() bool {
 
 // observe is told of each call to Slack.
 func (p *Poller) observe(ctx context.Context, method, errorType string, took time.Duration) {
+	p.set.Telemetry.SlacklogsRequestDuration.Record(ctx, took.Seconds(), p.from.attrs, CallAttributes(method, errorType))
+}
+
+// CallAttributes tell calls to Slack apart in the metrics; errorType is empty
+// for one that succeeded.
+func CallAttributes(method, errorType string) metric.MeasurementOption {
 	attrs := []attribute.KeyValue{attribute.String("method", method)}
 	if errorType != "" {
 		attrs = append(attrs, attribute.String("error_type", errorType))
 	}
-	p.set.Telemetry.SlacklogsRequestDuration.Record(ctx, took.Seconds(), p.from.attrs, metric.WithAttributes(attrs...))
+	return metric.WithAttributes(attrs...)
 }
 
 // name notes what Slack calls the source, and named tells.
