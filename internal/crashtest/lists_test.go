@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 	"github.com/slacklogs/otelcol-slacklogs/internal/record"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slacktest"
 )
@@ -131,7 +132,7 @@ func (g *ledger) again(at time.Time) {
 // set shows a row as it is now. It is noted before, so that nothing arrives that is not known.
 func (g *ledger) set(l slacktest.Login) {
 	text := l.Text()
-	a := g.convert.ParseAccess(l.Team, text)
+	a := g.convert.ParseAccess(l.Team, jsonstream.NewElement(text))
 	key := l.Team + string(a.Key[:])
 	row := g.byKey[key]
 	if row == nil {
@@ -156,12 +157,12 @@ func (g *ledger) odd(team string, at time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	l := g.slack.org.OddLogin(team, at.Unix())
-	key := g.convert.ParseAccess(team, l.Text()).Key
+	key := g.convert.ParseAccess(team, jsonstream.NewElement(l.Text())).Key
 	if g.byKey[team+string(key[:])] == nil { // else it could be the other row moved on
 		g.set(l)
 	}
 	// Of rows that are the same and have no time of their own, only those count that stand on one page.
-	if c := g.slack.org.OddChange(team, at.Unix()); g.kinds[g.convert.ParseIntegration(team, c.JSON).Key] == 0 {
+	if c := g.slack.org.OddChange(team, at.Unix()); g.kinds[g.convert.ParseIntegration(team, jsonstream.NewElement(c.JSON)).Key] == 0 {
 		g.add(c)
 	}
 }
@@ -185,7 +186,7 @@ func (g *ledger) twin() {
 }
 
 func (g *ledger) add(c slacktest.Change) {
-	i := g.convert.ParseIntegration(c.Team, c.JSON)
+	i := g.convert.ParseIntegration(c.Team, jsonstream.NewElement(c.JSON))
 	g.kinds[i.Key]++
 	g.note(g.convert.IntegrationUID(g.kinds[i.Key]), state{kind: "integration", team: c.Team, due: !i.DateOK || i.Date >= g.start}, c.JSON)
 	g.slack.AddChange(c)

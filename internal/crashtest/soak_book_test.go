@@ -17,6 +17,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 	"github.com/slacklogs/otelcol-slacklogs/internal/record"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slacktest"
 )
@@ -321,7 +322,7 @@ func (l *soakLife) burst(n int) {
 
 func (l *soakLife) audit(at time.Time) {
 	e := l.slack.org.Entry(at.Unix())
-	l.book.show(l.convert.ParseAudit(e.JSON).UID, "audit", "", e.JSON)
+	l.book.show(l.convert.ParseAudit(jsonstream.NewElement(e.JSON)).UID, "audit", "", e.JSON)
 	l.book.mu.Lock()
 	l.book.hours[e.Date/3600]++
 	l.book.mu.Unlock()
@@ -354,14 +355,14 @@ func (l *soakLife) again() {
 // set shows a row as it is now.
 func (l *soakLife) set(login slacktest.Login) *soakEntry {
 	text := login.Text()
-	state := l.book.show(l.convert.ParseAccess(login.Team, text).UID, "access", login.Team, text)
+	state := l.book.show(l.convert.ParseAccess(login.Team, jsonstream.NewElement(text)).UID, "access", login.Team, text)
 	l.slack.SetLogin(login)
 	return state
 }
 
 func (l *soakLife) change(team string, at time.Time) {
 	c := l.slack.org.Change(team, at.Unix())
-	key := l.convert.ParseIntegration(team, c.JSON).Key
+	key := l.convert.ParseIntegration(team, jsonstream.NewElement(c.JSON)).Key
 	l.addChange(soakChange{c, string(key[:])})
 }
 
@@ -377,7 +378,7 @@ func (l *soakLife) twin() {
 
 func (l *soakLife) addChange(c soakChange) {
 	l.twins[c.key]++
-	l.convert.ParseIntegration(c.Team, c.JSON)
+	l.convert.ParseIntegration(c.Team, jsonstream.NewElement(c.JSON))
 	l.book.show(l.convert.IntegrationUID(l.twins[c.key]), "integration", c.Team, c.JSON)
 	l.slack.AddChange(c.Change)
 	l.changes = append(l.changes, c)

@@ -1,9 +1,8 @@
 // Copyright The slacklogs Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package jsonstream reads Slack's JSON: List takes an answer apart while it streams in, Parser reads one of its
-// elements strictly. An element that is no JSON therefore costs neither its neighbours nor itself: it is still there
-// as text.
+// Package jsonstream reads Slack's JSON: List takes an answer apart while it streams in, and has a Parser read each of
+// its elements strictly. An element that is no JSON costs neither its neighbours nor itself: it is still there as text.
 package jsonstream // import "github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 
 import (
@@ -33,9 +32,36 @@ const (
 	maxEmptyReads = 100
 )
 
-// buffers are those that an answer begins with: a poll makes an answer a
-// second, and most are small.
-var buffers = sync.Pool{New: func() any { return new([firstBuffer]byte) }}
+// maxKept is for how many values the memory is kept from answer to answer.
+const maxKept = 1 << 14
+
+// window is the memory that an answer begins with.
+type window struct {
+	buf      [firstBuffer]byte
+	elements Parser
+}
+
+// windows are kept: a poll makes an answer a second, and most are small.
+var windows = sync.Pool{New: func() any { return new(window) }}
+
+// Element is one of a list.
+type Element struct {
+	// Text is its raw text, byte for byte and without the white space around it.
+	Text []byte
+	// Root is what the text holds; absent if that is no JSON.
+	Root Node
+}
+
+// NewElement parses a text that is an element by itself.
+func NewElement(text []byte) Element { return new(Parser).element(text) }
+
+func (p *Parser) element(text []byte) Element {
+	root, err := p.Parse(text)
+	if err != nil {
+		root = Node{}
+	}
+	return Element{text, root}
+}
 
 // Answer is what an answer holds beside the elements of its list.
 type Answer struct {
@@ -45,19 +71,24 @@ type Answer struct {
 	Found bool
 }
 
-// List reads one JSON object of at most limit bytes and calls yield with the raw text of each element of the list
-// named key, byte for byte and without the white space around it. The text is valid only during the call. Memory
-// grows with the largest element, not with the answer. Should the list come twice, both are handed over.
+// List reads one JSON object of at most limit bytes and calls yield with each element of the list named key, valid
+// only during the call. Memory grows with the largest element, not with the answer. Should the list come twice, both
+// are handed over.
 //
-// Only what holds the answer together is checked. A value may be wrong inside as long as its quotes and brackets
-// match, so whoever uses an element or a member of Rest has to parse it.
+// Of the answer only what holds it together is checked. A value may be wrong inside as long as its quotes and brackets
+// match, so whoever uses a member of Rest has to parse it.
 //
 // The error is ErrTooLarge; a *SyntaxError for an answer that is cut off or isn't an object with such a list (or
 // nothing of that name) in it; one that wraps the reader's; or yield's own. What was read before stands in Answer.
-func List(r io.Reader, key string, limit int64, yield func(text []byte) error) (Answer, error) {
-	first := buffers.Get().(*[firstBuffer]byte)
-	defer buffers.Put(first)
-	s := stream{r: r, limit: limit, buf: first[:0], start: -1}
+func List(r io.Reader, key string, limit int64, yield func(Element) error) (Answer, error) {
+	w := windows.Get().(*window)
+	defer func() {
+		if cap(w.elements.tape) <= maxKept {
+			w.elements = Parser{tape: w.elements.tape, decoded: w.elements.decoded}
+			windows.Put(w)
+		}
+	}()
+	s := stream{r: r, limit: limit, buf: w.buf[:0], start: -1}
 	answer := Answer{Rest: map[string][]byte{}}
 
 	if err := s.expect('{'); err != nil {
@@ -84,7 +115,7 @@ func List(r io.Reader, key string, limit int64, yield func(text []byte) error) (
 		}
 		if name == key {
 			answer.Found = true
-			if err := s.list(yield); err != nil {
+			if err := s.list(&w.elements, yield); err != nil {
 				return answer, err
 			}
 			continue
@@ -111,7 +142,7 @@ type stream struct {
 }
 
 // list hands over the elements of a list. Null is none: a list that is not there must not pass for an empty one.
-func (s *stream) list(yield func(text []byte) error) error {
+func (s *stream) list(p *Parser, yield func(Element) error) error {
 	c, err := s.peek()
 	if err != nil {
 		return err
@@ -127,14 +158,34 @@ func (s *stream) list(yield func(text []byte) error) error {
 		if more, err := s.more(first, ']'); err != nil || !more {
 			return err
 		}
-		text, err := s.value()
+		e, err := s.element(p)
 		if err != nil {
 			return err
 		}
-		if err := yield(text); err != nil {
+		if err := yield(e); err != nil {
 			return err
 		}
 	}
+}
+
+// element reads over one element and parses it. An object or list that stands in the window whole tells by that where
+// it ends; only what is no JSON, or not all there yet, is read twice.
+func (s *stream) element(p *Parser) (Element, error) {
+	c, err := s.peek()
+	if err != nil {
+		return Element{}, err
+	}
+	if c == '{' || c == '[' {
+		if root, err := p.parseFirst(s.buf[s.pos:]); err == nil {
+			s.pos += len(p.text)
+			return Element{p.text, root}, nil
+		}
+	}
+	text, err := s.value()
+	if err != nil {
+		return Element{}, err
+	}
+	return p.element(text), nil
 }
 
 // more reads the comma before another element, or the closing bracket when there is none.

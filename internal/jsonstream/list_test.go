@@ -7,8 +7,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -27,8 +29,12 @@ type result struct {
 }
 
 func read(r io.Reader, limit int64) (res result) {
-	res.answer, res.err = List(r, "entries", limit, func(text []byte) error {
-		res.elements = append(res.elements, string(text))
+	res.answer, res.err = List(r, "entries", limit, func(e Element) error {
+		res.elements = append(res.elements, string(e.Text))
+		// It holds the same as its text by itself.
+		if alone := NewElement(e.Text).Root; e.Root.Kind() != alone.Kind() || e.Root.Raw() != alone.Raw() || !reflect.DeepEqual(tree(alone), tree(e.Root)) {
+			return fmt.Errorf("%q holds %v", e.Text, tree(e.Root))
+		}
 		return nil
 	})
 	return res
@@ -156,7 +162,7 @@ func TestListTellsErrorsApart(t *testing.T) {
 		assert.ErrorIs(t, read(stuck{}, noLimit).err, io.ErrNoProgress)
 	})
 	t.Run("yield", func(t *testing.T) {
-		_, err := List(strings.NewReader(answer), "entries", noLimit, func([]byte) error { return io.EOF })
+		_, err := List(strings.NewReader(answer), "entries", noLimit, func(Element) error { return io.EOF })
 		assert.Equal(t, io.EOF, err)
 	})
 }
@@ -203,7 +209,7 @@ func TestListMemoryDoesNotGrowWithTheAnswer(t *testing.T) {
 		text := page(n)
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, err := List(bytes.NewReader(text), "entries", noLimit, func([]byte) error { return nil })
+		_, err := List(bytes.NewReader(text), "entries", noLimit, func(Element) error { return nil })
 		runtime.ReadMemStats(&after)
 		require.NoError(t, err)
 		return float64(after.TotalAlloc - before.TotalAlloc)

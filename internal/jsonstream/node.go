@@ -5,12 +5,6 @@ package jsonstream // import "github.com/slacklogs/otelcol-slacklogs/internal/js
 
 import "iter"
 
-// Text is the whole text of the last Parse, also when that failed. Like Node's Str it shares one copy.
-func (p *Parser) Text() string {
-	p.freeze()
-	return p.frozenText
-}
-
 // Kind is what a Node is.
 type Kind uint8
 
@@ -29,7 +23,7 @@ const (
 // are safe, so that Get can be chained.
 type Node struct {
 	p  *Parser
-	at int // on the tape
+	at int32 // on the tape
 }
 
 // Kind tells what the value is.
@@ -83,7 +77,7 @@ func (n Node) Len() int {
 	if n.p == nil {
 		return 0
 	}
-	return n.p.tape[n.at].count
+	return int(n.p.tape[n.at].count)
 }
 
 // Get finds an object's member, the last one of that name.

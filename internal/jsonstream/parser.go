@@ -4,12 +4,18 @@
 package jsonstream // import "github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 
 import (
+	"encoding/binary"
+	"math"
+	"math/bits"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
 // MaxDepth is how many lists and objects Parse accepts inside each other. Slack's entries need six.
 const MaxDepth = 128
+
+// maxText keeps the places in a text, and in what its strings stand for, within 32 bits: an invalid byte becomes three.
+const maxText = math.MaxInt32 / 3
 
 // Objects with more members look for repeated names with a map instead of pair by pair.
 const manyMembers = 32
@@ -28,23 +34,22 @@ type Parser struct {
 	frozenText, frozenDec string
 }
 
+// value is small, as a tape of them is read again and again.
 type value struct {
 	kind       Kind
 	copied     bool // the string stands in decoded
 	name       bool
-	repeated   bool // a name that comes again in the same object
-	start, end int  // in text
-	from, to   int  // of the string, in text or decoded
-	next       int  // the tape's index behind all that the value holds
-	count      int  // elements or members
+	repeated   bool  // a name that comes again in the same object
+	start, end int32 // in text
+	from, to   int32 // of the string, in text or decoded
+	next       int32 // the tape's index behind all that the value holds
+	count      int32 // elements or members
 }
 
 // Parse reads one JSON value. The nodes and the bytes they give are valid until the next Parse and as long as text is
 // not changed. Like encoding/json it takes an invalid byte in a string, or half of a surrogate pair, for U+FFFD.
 func (p *Parser) Parse(text []byte) (Node, error) {
-	*p = Parser{text: text, tape: p.tape[:0], decoded: p.decoded[:0]}
-	p.space()
-	if err := p.value(0); err != nil {
+	if err := p.begin(text); err != nil {
 		return Node{}, err
 	}
 	p.space()
@@ -52,6 +57,25 @@ func (p *Parser) Parse(text []byte) (Node, error) {
 		return Node{}, p.mistake("something follows the value")
 	}
 	return Node{p, 0}, nil
+}
+
+// parseFirst parses the list or object that text begins with, whatever follows. It is p.text then.
+func (p *Parser) parseFirst(text []byte) (Node, error) {
+	if err := p.begin(text); err != nil {
+		return Node{}, err
+	}
+	p.text = text[:p.pos:p.pos]
+	return Node{p, 0}, nil
+}
+
+// begin reads the first value of text.
+func (p *Parser) begin(text []byte) error {
+	*p = Parser{text: text, tape: p.tape[:0], decoded: p.decoded[:0]}
+	if len(text) > maxText {
+		return p.mistake("the text is too long")
+	}
+	p.space()
+	return p.value(0)
 }
 
 func (p *Parser) value(depth int) error {
@@ -80,6 +104,8 @@ func (p *Parser) object(depth int) error {
 	if err != nil {
 		return err
 	}
+	var met uint64 // a bit for each name, of 64: two names may share one
+	twice := false
 	for !p.take('}') {
 		if p.tape[at].count > 0 {
 			if !p.take(',') {
@@ -93,6 +119,9 @@ func (p *Parser) object(depth int) error {
 		if err := p.str(true); err != nil {
 			return err
 		}
+		bit := nameBit(p.bytes(int32(len(p.tape) - 1)))
+		twice = twice || met&bit != 0
+		met |= bit
 		p.space()
 		if !p.take(':') {
 			return p.mistake("':' is missing")
@@ -105,7 +134,9 @@ func (p *Parser) object(depth int) error {
 		p.space()
 	}
 	p.close(at)
-	p.markRepeated(at)
+	if twice {
+		p.markRepeated(at)
+	}
 	return nil
 }
 
@@ -131,33 +162,41 @@ func (p *Parser) list(depth int) error {
 	return nil
 }
 
-func (p *Parser) open(kind Kind, depth int) (int, error) {
+func (p *Parser) open(kind Kind, depth int) (at int32, err error) {
 	if depth == MaxDepth {
 		return 0, p.mistake("nested too deeply")
 	}
-	p.tape = append(p.tape, value{kind: kind, start: p.pos})
+	p.tape = append(p.tape, value{kind: kind, start: int32(p.pos)})
 	p.pos++
 	p.space()
-	return len(p.tape) - 1, nil
+	return int32(len(p.tape) - 1), nil
 }
 
-func (p *Parser) close(at int) {
-	p.tape[at].end = p.pos
-	p.tape[at].next = len(p.tape)
+func (p *Parser) close(at int32) {
+	p.tape[at].end = int32(p.pos)
+	p.tape[at].next = int32(len(p.tape))
 }
 
 // scalar puts a value on the tape that started at start and ends here.
 func (p *Parser) scalar(v value) {
-	v.end = p.pos
-	v.next = len(p.tape) + 1
+	v.end = int32(p.pos)
+	v.next = int32(len(p.tape) + 1)
 	p.tape = append(p.tape, v)
 }
 
+func nameBit(name []byte) uint64 {
+	n := len(name)
+	if n == 0 {
+		return 1
+	}
+	return 1 << ((uint(n) + 7*uint(name[0]) + 13*uint(name[n/2]) + 31*uint(name[n-1])) % 64)
+}
+
 // markRepeated marks each name of an object that comes again further down.
-func (p *Parser) markRepeated(at int) {
+func (p *Parser) markRepeated(at int32) {
 	end := p.tape[at].next
 	if p.tape[at].count > manyMembers {
-		last := make(map[string]int, p.tape[at].count)
+		last := make(map[string]int32, p.tape[at].count)
 		for i := at + 1; i < end; i = p.tape[i+1].next {
 			name := string(p.bytes(i))
 			if before, ok := last[name]; ok {
@@ -178,29 +217,39 @@ func (p *Parser) markRepeated(at int) {
 	}
 }
 
-// plain are the bytes that stand for themselves in a string.
-var plain = func() (table [256]bool) {
-	for c := ' '; c < utf8.RuneSelf; c++ {
-		table[c] = c != '"' && c != '\\'
+// plain counts the bytes at the beginning of text that stand for themselves in a string. It looks at eight at once: of
+// each it works out in its highest bit whether it is below ' ', one of the two characters, or above ASCII. A carry may
+// give the byte after such a one the bit too, so only the first counts.
+func plain(text []byte) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(text); i += 8 {
+		x := binary.LittleEndian.Uint64(text[i:])
+		quote, escape := x^('"'*ones), x^('\\'*ones)
+		odd := ((x - ' '*ones) | (quote - ones) | (escape - ones) | x) & highs
+		if odd != 0 {
+			return i + bits.TrailingZeros64(odd)/8
+		}
 	}
-	return table
-}()
+	for ; i < len(text); i++ {
+		if c := text[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			break
+		}
+	}
+	return i
+}
 
 func (p *Parser) str(name bool) error {
-	v := value{kind: String, name: name, start: p.pos, from: p.pos + 1}
+	v := value{kind: String, name: name, start: int32(p.pos), from: int32(p.pos + 1)}
 	p.pos++
 	text := p.text
 	done := p.pos // up to here the string is in decoded, once it is copied
 	for {
-		i := p.pos
-		for i < len(text) && plain[text[i]] {
-			i++
-		}
-		p.pos = i
-		if i == len(text) {
+		p.pos += plain(text[p.pos:])
+		if p.pos == len(text) {
 			return p.mistake("a string does not end")
 		}
-		c := text[i]
+		c := text[p.pos]
 		if c == '"' {
 			break
 		}
@@ -217,17 +266,17 @@ func (p *Parser) str(name bool) error {
 			continue
 		}
 		if !v.copied {
-			v.copied, v.from = true, len(p.decoded)
+			v.copied, v.from = true, int32(len(p.decoded))
 		}
 		p.decoded = append(p.decoded, text[done:p.pos]...)
 		p.decoded = utf8.AppendRune(p.decoded, r)
 		p.pos += size
 		done = p.pos
 	}
-	v.to = p.pos
+	v.to = int32(p.pos)
 	if v.copied {
 		p.decoded = append(p.decoded, text[done:p.pos]...)
-		v.to = len(p.decoded)
+		v.to = int32(len(p.decoded))
 	}
 	p.pos++
 	p.scalar(v)
@@ -290,7 +339,7 @@ func hex4(text []byte) (r rune, ok bool) {
 }
 
 func (p *Parser) number() error {
-	v := value{kind: Number, start: p.pos, from: p.pos}
+	v := value{kind: Number, start: int32(p.pos), from: int32(p.pos)}
 	p.take('-')
 	if !p.take('0') && !p.digits() {
 		return p.mistake("a value is missing or unknown")
@@ -306,7 +355,7 @@ func (p *Parser) number() error {
 			return p.mistake("a number without digits")
 		}
 	}
-	v.to = p.pos
+	v.to = int32(p.pos)
 	p.scalar(v)
 	return nil
 }
@@ -323,8 +372,8 @@ func (p *Parser) word(kind Kind, word string) error {
 	if len(p.text)-p.pos < len(word) || string(p.text[p.pos:p.pos+len(word)]) != word {
 		return p.mistake("a value is missing or unknown")
 	}
-	v := value{kind: kind, start: p.pos, from: p.pos, to: p.pos + len(word)}
-	p.pos = v.to
+	v := value{kind: kind, start: int32(p.pos), from: int32(p.pos), to: int32(p.pos + len(word))}
+	p.pos += len(word)
 	p.scalar(v)
 	return nil
 }
@@ -353,7 +402,7 @@ func (p *Parser) mistake(msg string) error {
 }
 
 // bytes are what the string at i stands for, or the text of another scalar.
-func (p *Parser) bytes(i int) []byte {
+func (p *Parser) bytes(i int32) []byte {
 	v := &p.tape[i]
 	if v.copied {
 		return p.decoded[v.from:v.to]

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 )
 
 // Access is what has to be known of a row of team.accessLogs before it becomes a record. Slack rewrites a row for as
@@ -36,10 +38,10 @@ var (
 	accessUID = []string{"user_id", "ip", "user_agent", "date_first", "date_last", "count"}
 )
 
-// ParseAccess makes text, a row of this workspace, the current entry, whatever it is. The text must not change before
+// ParseAccess makes e, a row of this workspace, the current entry, whatever it is. It must stay valid until
 // AppendAccess.
-func (c *Converter) ParseAccess(team string, text []byte) Access {
-	c.parse(text)
+func (c *Converter) ParseAccess(team string, e jsonstream.Element) Access {
+	c.parse(e)
 	var a Access
 	a.First, a.FirstOK = parseSeconds(c.root.Get("date_first"))
 	a.Last, a.LastOK = parseSeconds(c.root.Get("date_last"))
@@ -50,7 +52,7 @@ func (c *Converter) ParseAccess(team string, text []byte) Access {
 	if c.isObject() {
 		c.identity.addMembers(c.root, accessUID)
 	} else {
-		c.identity.add(text)
+		c.identity.add(e.Text)
 	}
 	now := hash(c.identity)
 
@@ -60,7 +62,7 @@ func (c *Converter) ParseAccess(team string, text []byte) Access {
 	case !a.LastOK:
 		a.Key = now
 	case bytes.Contains(c.identity, []byte("\uFFFD")):
-		a.Key = hash(text) // what was mended could have been another row
+		a.Key = hash(e.Text) // what was mended could have been another row
 	default:
 		a.Key = hash(c.identity)
 	}

@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 )
 
 type accessed struct {
@@ -25,7 +27,7 @@ type accessed struct {
 func access(opts Options, text string, change Change) accessed {
 	c := New(opts)
 	records := plog.NewLogRecordSlice()
-	row := c.ParseAccess(team, []byte(text))
+	row := c.ParseAccess(team, jsonstream.NewElement([]byte(text)))
 	malformed := c.AppendAccess(records, observed, change)
 	return accessed{row, records.At(0), records.At(0).Attributes().AsRaw(), malformed}
 }
@@ -170,7 +172,7 @@ func TestAccessTimes(t *testing.T) {
 
 func TestAccessIdentity(t *testing.T) {
 	c := New(defaults)
-	parse := func(text string) Access { return c.ParseAccess(team, []byte(text)) }
+	parse := func(text string) Access { return c.ParseAccess(team, jsonstream.NewElement([]byte(text))) }
 	one := parse(accessRow(""))
 
 	for _, same := range []string{
@@ -195,7 +197,7 @@ func TestAccessIdentity(t *testing.T) {
 	assert.Equal(t, none, parse(accessRow(`"ip":""`)))
 	assert.Equal(t, none, parse(`{"user_id":"W012","date_first":1772500000,"date_last":1772600000,"count":4,"user_agent":"okhttp"}`))
 
-	elsewhere := c.ParseAccess("T0ELSEWHERE", []byte(accessRow("")))
+	elsewhere := c.ParseAccess("T0ELSEWHERE", jsonstream.NewElement([]byte(accessRow(""))))
 	assert.Equal(t, one.Key, elsewhere.Key, "rows are kept for each workspace")
 	assert.NotEqual(t, one.UID, elsewhere.UID)
 
@@ -206,7 +208,7 @@ func TestAccessIdentity(t *testing.T) {
 	assert.NotEqual(t, undated.Key, parse(accessRow(`"date_last":"x","count":5`)).Key)
 	assert.NotEqual(t, parse(accessRow("\"ip\":\"\xff\"")).Key, parse(accessRow("\"ip\":\"\xfe\"")).Key)
 	assert.NotEqual(t, parse(`[1]`).Key, parse(`[2]`).Key)
-	assert.NotEqual(t, parse(`[1]`).UID, c.ParseAccess("T0ELSEWHERE", []byte(`[1]`)).UID)
+	assert.NotEqual(t, parse(`[1]`).UID, c.ParseAccess("T0ELSEWHERE", jsonstream.NewElement([]byte(`[1]`))).UID)
 }
 
 // TestAccessUIDsStay holds uids that backends have: none may ever change.
@@ -217,7 +219,7 @@ func TestAccessUIDsStay(t *testing.T) {
 		`{"user_id":"W012"}`: {"79ae00dc4f56a1258a1d7b8e53a8d2c6", "79ae00dc4f56a1258a1d7b8e53a8d2c6"},
 		`{"user_id":"W012"`:  {"1005cc477398d4e3b3a45f1b2cc765b5", "1005cc477398d4e3b3a45f1b2cc765b5"},
 	} {
-		got := New(defaults).ParseAccess("T04BWHARBOR", []byte(text))
+		got := New(defaults).ParseAccess("T04BWHARBOR", jsonstream.NewElement([]byte(text)))
 		assert.Equal(t, want, [2]string{got.UID, fmt.Sprintf("%x", got.Key)}, text)
 	}
 }
@@ -240,7 +242,7 @@ func TestAccessWhateverItIs(t *testing.T) {
 // TestKnownRowCostsLittle matters as each sweep reads many rows that did not change.
 func TestKnownRowCostsLittle(t *testing.T) {
 	c := New(defaults)
-	text := []byte(accessRow(`"username":"ada","isp":"Fibre \/ Cable"`))
-	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() { c.ParseAccess(team, text) }), 1.0)
-	assert.Zero(t, testing.AllocsPerRun(100, func() { c.ParseIntegration(team, text) }))
+	e := jsonstream.NewElement([]byte(accessRow(`"username":"ada","isp":"Fibre \/ Cable"`)))
+	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() { c.ParseAccess(team, e) }), 1.0)
+	assert.Zero(t, testing.AllocsPerRun(100, func() { c.ParseIntegration(team, e) }))
 }

@@ -86,14 +86,52 @@ const (
 	// filling the memory.
 	maxRemembered     = 4096
 	maxRememberedName = 64
+	maxLayouts        = 1024
 )
+
+// place is where something stands that other attributes are made of as well.
+type place uint8
+
+const (
+	elsewhere place = iota
+	atActorID
+	atActorEmail
+	atActorName
+	atContextAddress
+	atContextAgent
+	atContextSession
+	atContextApp
+	atEntity
+	atEntityType
+	atDetails
+	numPlaces
+)
+
+var places = map[string]place{
+	"slack.actor.user.id":      atActorID,
+	"slack.actor.user.email":   atActorEmail,
+	"slack.actor.user.name":    atActorName,
+	"slack.context.ip_address": atContextAddress,
+	"slack.context.ua":         atContextAgent,
+	"slack.context.session_id": atContextSession,
+	"slack.context.app.id":     atContextApp,
+	"slack.entity":             atEntity,
+	"slack.entity.type":        atEntityType,
+	"slack.details":            atDetails,
+}
 
 // field is a path in Slack's JSON.
 type field struct {
+	key   string
 	name  string // of the attribute
 	rule  rule
 	core  bool
+	place place
 	below map[string]*field // the keys met so far, if it is an object
+	known bool              // it is one of those
+
+	// Keys mostly come in the order of the last time: the first one below this field, and the one after it beside it.
+	first, next *field
 }
 
 // field finds the field for a key of an object.
@@ -101,8 +139,11 @@ func (c *Converter) field(in *field, key []byte) *field {
 	if f, ok := in.below[string(key)]; ok {
 		return f
 	}
-	f := &field{name: in.name + "." + strings.ReplaceAll(string(key), ".", "_")}
+	f := &field{key: string(key), name: in.name + "." + strings.ReplaceAll(string(key), ".", "_")}
 	f.core = core[f.name]
+	if !strings.Contains(f.key, ".") {
+		f.place = places[f.name]
+	}
 	var ok bool
 	if f.rule, ok = rules[f.name]; !ok {
 		f.rule = rules[in.name+".*"]
@@ -111,7 +152,8 @@ func (c *Converter) field(in *field, key []byte) *field {
 		if in.below == nil {
 			in.below = map[string]*field{}
 		}
-		in.below[string(key)] = f
+		in.below[f.key] = f
+		f.known = true
 		c.fields++
 	}
 	return f
@@ -122,6 +164,7 @@ func (c *Converter) field(in *field, key []byte) *field {
 func (c *Converter) collect(in *field, n jsonstream.Node) {
 	count := 0
 	var overflow []byte
+	next := &in.first
 	for key, value := range n.Members() {
 		if len(key.Bytes()) == 0 {
 			c.malformed = true
@@ -136,7 +179,14 @@ func (c *Converter) collect(in *field, n jsonstream.Node) {
 			}
 			continue
 		}
-		f := c.field(in, key.Bytes())
+		f := *next
+		if f == nil || f.key != string(key.Bytes()) {
+			if f = c.field(in, key.Bytes()); f.known {
+				*next = f
+			}
+		}
+		next = &f.next
+		c.at[f.place] = value
 		if value.Kind() != jsonstream.Null && !c.visit(f, value) {
 			c.malformed = true
 		}
@@ -200,7 +250,7 @@ func (c *Converter) addText(name string, n jsonstream.Node) {
 				c.strs = append(c.strs, e.Str())
 			}
 		}
-		c.addList(name, c.strs[from:])
+		c.addStrs(name, from)
 	default:
 		c.addStr(name, n.Raw())
 	}
@@ -228,8 +278,15 @@ func (c *Converter) addSome(name, value string) {
 }
 
 func (c *Converter) addList(name string, values []string) {
-	if len(values) > 0 {
-		c.attrs = append(c.attrs, attribute{name: name, form: formList, list: values})
+	from := len(c.strs)
+	c.strs = append(c.strs, values...)
+	c.addStrs(name, from)
+}
+
+// addStrs adds what was put at the end of strs, if anything.
+func (c *Converter) addStrs(name string, from int) {
+	if n := len(c.strs) - from; n > 0 {
+		c.attrs = append(c.attrs, attribute{name: name, form: formList, num: int64(from), len: int32(n)})
 	}
 }
 
@@ -238,7 +295,11 @@ func (c *Converter) addInt(name string, value int64) {
 }
 
 func (c *Converter) addBool(name string, value bool) {
-	c.attrs = append(c.attrs, attribute{name: name, form: formBool, truth: value})
+	form := formFalse
+	if value {
+		form = formTrue
+	}
+	c.attrs = append(c.attrs, attribute{name: name, form: form})
 }
 
 // addAddress adds an IP address. Slack also has "redacted" and cut ones in its place.
@@ -298,12 +359,11 @@ func userID(s []byte) bool {
 // attribute is one that a record will have. They are counted before the first is written, as a map that grows costs
 // more than all the rest.
 type attribute struct {
-	name  string
-	form  form
-	truth bool
-	num   int64
-	str   string
-	list  []string
+	name string
+	str  string
+	num  int64 // or where a list begins in strs
+	len  int32 // of a list
+	form form
 }
 
 type form uint8
@@ -312,23 +372,86 @@ const (
 	formStr form = iota
 	formList
 	formInt
-	formBool
+	formTrue
+	formFalse
 )
 
-// put writes the attribute. Of two with the same name, as from a.b and a_b, the last stays.
-func (a *attribute) put(attrs pcommon.Map) {
+// set gives a value what the attribute says.
+func (c *Converter) set(to pcommon.Value, a *attribute) {
 	switch a.form {
 	case formStr:
-		attrs.PutStr(a.name, a.str)
+		to.SetStr(a.str)
 	case formInt:
-		attrs.PutInt(a.name, a.num)
-	case formBool:
-		attrs.PutBool(a.name, a.truth)
+		to.SetInt(a.num)
+	case formTrue, formFalse:
+		to.SetBool(a.form == formTrue)
 	case formList:
-		values := attrs.PutEmptySlice(a.name)
-		values.EnsureCapacity(len(a.list))
-		for _, v := range a.list {
-			values.AppendEmpty().SetStr(v)
+		values := to.SetEmptySlice()
+		values.EnsureCapacity(int(a.len))
+		for _, s := range c.strs[a.num:][:a.len] {
+			values.AppendEmpty().SetStr(s)
 		}
+	}
+}
+
+// layout is a map with the names of a record's attributes, and no values. Most records have the same names as one
+// before; a copy of that map costs less than to look for each name among those that are there already, as putting it
+// into a map does.
+type layout pcommon.Map
+
+const maxLayout = 8 << 10 // bytes of names
+
+// layoutOf is what the layout of these attributes is remembered by. Two may share it.
+func layoutOf(attrs []attribute) (key uint64) {
+	for i := range attrs {
+		name := attrs[i].name
+		key = (key ^ uint64(len(name))<<8 ^ uint64(name[len(name)-1])) * 0x100000001b3
+	}
+	return key
+}
+
+// fits tells whether the layout is that of these attributes.
+func (l layout) fits(attrs []attribute) bool {
+	names := pcommon.Map(l)
+	if names.Len() != len(attrs) {
+		return false
+	}
+	i := 0
+	for name := range names.All() {
+		if name != attrs[i].name {
+			return false
+		}
+		i++
+	}
+	return true
+}
+
+// writeAttributes writes the attributes. Of two with the same name, as from a.b and a_b, the last stays.
+func (c *Converter) writeAttributes(to pcommon.Map) {
+	key := layoutOf(c.attrs)
+	known, ok := c.layouts[key]
+	if ok && known.fits(c.attrs) {
+		pcommon.Map(known).CopyTo(to)
+		i := 0
+		for _, value := range to.All() {
+			c.set(value, &c.attrs[i])
+			i++
+		}
+		return
+	}
+	to.EnsureCapacity(len(c.attrs))
+	size := 0
+	for i := range c.attrs {
+		a := &c.attrs[i]
+		c.set(to.PutEmpty(a.name), a)
+		size += len(a.name)
+	}
+	if to.Len() == len(c.attrs) && !ok && len(c.layouts) < maxLayouts && size <= maxLayout {
+		l := pcommon.NewMap()
+		l.EnsureCapacity(len(c.attrs))
+		for i := range c.attrs {
+			l.PutEmpty(c.attrs[i].name)
+		}
+		c.layouts[key] = layout(l)
 	}
 }

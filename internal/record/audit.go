@@ -14,33 +14,33 @@ import (
 	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 )
 
-// ParseAudit makes text the current entry, whatever it is. The text must not change before AppendAudit.
-func (c *Converter) ParseAudit(text []byte) Entry {
-	c.parse(text)
+// ParseAudit makes e the current entry, whatever it is. It must stay valid until AppendAudit.
+func (c *Converter) ParseAudit(e jsonstream.Element) Entry {
+	c.parse(e)
 	id, date := c.root.Get("id"), c.root.Get("date_create")
 
-	var e Entry
-	e.Date, e.DateOK = parseSeconds(date)
-	e.UID = string(id.Bytes())
+	var entry Entry
+	entry.Date, entry.DateOK = parseSeconds(date)
+	entry.UID = string(id.Bytes())
 	switch {
-	case id.Kind() != jsonstream.String || e.UID == "":
-		e.Key = hash(text)
-		e.UID = uid(e.Key)
+	case id.Kind() != jsonstream.String || entry.UID == "":
+		entry.Key = hash(e.Text)
+		entry.UID = uid(entry.Key)
 		c.malformed = true
 	case bytes.Contains(id.Bytes(), []byte("\uFFFD")):
-		e.Key = hash(text) // what was mended could have been another id
+		entry.Key = hash(e.Text) // what was mended could have been another id
 	default:
-		c.scratch = strconv.AppendInt(c.scratch[:0], int64(len(e.UID)), 10)
+		c.scratch = strconv.AppendInt(c.scratch[:0], int64(len(entry.UID)), 10)
 		c.scratch = append(c.scratch, ':')
-		c.scratch = append(c.scratch, e.UID...)
+		c.scratch = append(c.scratch, entry.UID...)
 		c.scratch = append(c.scratch, date.Bytes()...)
-		e.Key = hash(c.scratch)
+		entry.Key = hash(c.scratch)
 	}
-	if !e.DateOK {
+	if !entry.DateOK {
 		c.malformed = true
 	}
-	c.entry = e
-	return e
+	c.entry = entry
+	return entry
 }
 
 // AppendAudit appends the record of the current entry. Only here is seen whether all values fit their fields, so that
@@ -51,7 +51,7 @@ func (c *Converter) AppendAudit(to plog.LogRecordSlice, observed time.Time) (mal
 		c.addContext()
 		c.addEntity()
 		c.addScopes()
-		c.addUsers(c.root.Get("actor").Get("user").Get("id"), c.root.Get("entity").Get("user").Get("id"))
+		c.addUsers(c.at[atActorID], c.at[atEntity].Get("user").Get("id"))
 	}
 
 	rec := to.AppendEmpty()
@@ -66,11 +66,10 @@ func (c *Converter) AppendAudit(to plog.LogRecordSlice, observed time.Time) (mal
 }
 
 func (c *Converter) addActor() {
-	user := c.root.Get("actor").Get("user")
-	id, email := scalar(user.Get("id")), scalar(user.Get("email"))
+	id, email := scalar(c.at[atActorID]), scalar(c.at[atActorEmail])
 	c.addSome("user.id", id)
 	c.addSome("user.email", email)
-	c.addSome("user.full_name", scalar(user.Get("name")))
+	c.addSome("user.full_name", scalar(c.at[atActorName]))
 	switch {
 	case id == "":
 	case strings.HasPrefix(id, "USLACK"): // a placeholder for Slack itself
@@ -83,44 +82,45 @@ func (c *Converter) addActor() {
 }
 
 func (c *Converter) addContext() {
-	context := c.root.Get("context")
-	c.addAddress(scalar(context.Get("ip_address")))
-	c.addSome("user_agent.original", scalar(context.Get("ua")))
-	c.addSome("session.id", scalar(context.Get("session_id")))
+	c.addAddress(scalar(c.at[atContextAddress]))
+	c.addSome("user_agent.original", scalar(c.at[atContextAgent]))
+	c.addSome("session.id", scalar(c.at[atContextSession]))
 }
 
 // addEntity adds what is asked of an entity whatever its type: which one it is.
 func (c *Converter) addEntity() {
-	kind := c.root.Get("entity").Get("type")
-	entity := c.root.Get("entity").Get(scalar(kind))
-	id := scalar(entity.Get("id"))
+	kind := c.at[atEntityType]
+	of := c.at[atEntity].Get(scalar(kind))
+	id := scalar(of.Get("id"))
 	if isString(kind, "message") {
 		id = ""
-		channel, timestamp := scalar(entity.Get("channel")), scalar(entity.Get("timestamp"))
+		channel, timestamp := scalar(of.Get("channel")), scalar(of.Get("timestamp"))
 		if channel != "" && timestamp != "" {
 			id = channel + ":" + timestamp
 		}
 	}
 	c.addSome("slack.entity.id", id)
-	c.addSome("slack.entity.name", first(entity.Get("name"), entity.Get("title"), entity.Get("template_name")))
+	c.addSome("slack.entity.name", first(of.Get("name"), of.Get("title"), of.Get("template_name")))
 
 	var app jsonstream.Node
 	if isString(kind, "app") {
-		app = entity
+		app = of
 	}
-	details := c.root.Get("details")
 	c.addSome("slack.integration.id", first(
-		app.Get("id"), details.Get("app_id"), details.Get("service_id"), c.root.Get("context").Get("app").Get("id")))
+		app.Get("id"), c.at[atDetails].Get("app_id"), c.at[atDetails].Get("service_id"), c.at[atContextApp]))
 }
 
 // addScopes adds the scopes that an app got beyond those it had.
 func (c *Converter) addScopes() {
-	details := c.root.Get("details")
-	newScopes, oldScopes := details.Get("new_scopes"), details.Get("previous_scopes")
-	if oldScopes.Kind() != jsonstream.Array {
-		oldScopes = details.Get("old_scopes")
+	newScopes := c.at[atDetails].Get("new_scopes")
+	if newScopes.Kind() != jsonstream.Array {
+		return
 	}
-	if newScopes.Kind() != jsonstream.Array || oldScopes.Kind() != jsonstream.Array {
+	oldScopes := c.at[atDetails].Get("previous_scopes")
+	if oldScopes.Kind() != jsonstream.Array {
+		oldScopes = c.at[atDetails].Get("old_scopes")
+	}
+	if oldScopes.Kind() != jsonstream.Array {
 		return
 	}
 	var had, added set

@@ -50,8 +50,8 @@ func BenchmarkPage(b *testing.B) {
 	ours := func(opts Options, appending bool) func(b *testing.B, records plog.LogRecordSlice) {
 		c := New(opts)
 		return func(b *testing.B, records plog.LogRecordSlice) {
-			_, err := jsonstream.List(bytes.NewReader(page.Bytes()), "entries", 1<<30, func(text []byte) error {
-				c.ParseAudit(text)
+			_, err := jsonstream.List(bytes.NewReader(page.Bytes()), "entries", 1<<30, func(e jsonstream.Element) error {
+				c.ParseAudit(e)
 				if appending {
 					c.AppendAudit(records, observed)
 				} else {

@@ -15,6 +15,8 @@ import (
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/pdatatest/plogtest"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -43,13 +45,13 @@ const team = "T04BWHARBOR"
 func appendRecord(c *Converter, logType string, text []byte, to plog.LogRecordSlice) (malformed bool) {
 	switch logType {
 	case "access":
-		c.ParseAccess(team, text)
+		c.ParseAccess(team, jsonstream.NewElement(text))
 		return c.AppendAccess(to, observed, Change{Delta: 3, DeltaOK: true})
 	case "integration":
-		c.ParseIntegration(team, text)
+		c.ParseIntegration(team, jsonstream.NewElement(text))
 		return c.AppendIntegration(to, observed, c.IntegrationUID(1))
 	}
-	c.ParseAudit(text)
+	c.ParseAudit(jsonstream.NewElement(text))
 	return c.AppendAudit(to, observed)
 }
 

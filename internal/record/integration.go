@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 )
 
 // Integration is what has to be known of a row of team.integrationLogs before it becomes a record.
@@ -25,10 +27,10 @@ var integrationKey = []string{
 	"rss_feed", "rss_feed_change_type", "rss_feed_title", "rss_feed_url",
 }
 
-// ParseIntegration makes text, a row of this workspace, the current entry, whatever it is. The text must not change
-// before AppendIntegration.
-func (c *Converter) ParseIntegration(team string, text []byte) Integration {
-	c.parse(text)
+// ParseIntegration makes e, a row of this workspace, the current entry, whatever it is. It must stay valid until
+// AppendIntegration.
+func (c *Converter) ParseIntegration(team string, e jsonstream.Element) Integration {
+	c.parse(e)
 	var i Integration
 	i.Date, i.DateOK = parseSeconds(c.root.Get("date"))
 	if !i.DateOK {
@@ -39,7 +41,7 @@ func (c *Converter) ParseIntegration(team string, text []byte) Integration {
 	if c.isObject() {
 		c.identity.addMembers(c.root, integrationKey)
 	} else {
-		c.identity.add(text)
+		c.identity.add(e.Text)
 	}
 	i.Key = hash(c.identity)
 	c.entry = Entry{Key: i.Key, Date: i.Date, DateOK: i.DateOK}

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 )
 
 type integrated struct {
@@ -25,7 +27,7 @@ type integrated struct {
 func integration(opts Options, text string) integrated {
 	c := New(opts)
 	records := plog.NewLogRecordSlice()
-	row := c.ParseIntegration(team, []byte(text))
+	row := c.ParseIntegration(team, jsonstream.NewElement([]byte(text)))
 	uid := c.IntegrationUID(1)
 	malformed := c.AppendIntegration(records, observed, uid)
 	return integrated{row, uid, records.At(0), records.At(0).Attributes().AsRaw(), malformed}
@@ -109,9 +111,9 @@ func TestIntegrationEventName(t *testing.T) {
 	// One converter's names of different log types don't mix.
 	c := New(defaults)
 	records := plog.NewLogRecordSlice()
-	c.ParseAudit([]byte(entry(`"action":"added"`)))
+	c.ParseAudit(jsonstream.NewElement([]byte(entry(`"action":"added"`))))
 	c.AppendAudit(records, observed)
-	c.ParseIntegration(team, []byte(integrationRow("")))
+	c.ParseIntegration(team, jsonstream.NewElement([]byte(integrationRow(""))))
 	c.AppendIntegration(records, observed, "x")
 	assert.Equal(t, "slack.audit.added", records.At(0).EventName())
 	assert.Equal(t, "slack.integration.added", records.At(1).EventName())
@@ -136,7 +138,7 @@ func TestIntegrationTime(t *testing.T) {
 
 func TestIntegrationIdentity(t *testing.T) {
 	c := New(defaults)
-	key := func(text string) [16]byte { return c.ParseIntegration(team, []byte(text)).Key }
+	key := func(text string) [16]byte { return c.ParseIntegration(team, jsonstream.NewElement([]byte(text))).Key }
 	one := key(integrationRow(`"service_id":77,"rss_feed":false`))
 
 	for _, same := range []string{
@@ -152,16 +154,16 @@ func TestIntegrationIdentity(t *testing.T) {
 		assert.NotContains(t, seen, k, name)
 		seen[k] = name
 	}
-	assert.NotEqual(t, one, c.ParseIntegration("T0ELSEWHERE", []byte(integrationRow(`"service_id":77,"rss_feed":false`))).Key)
+	assert.NotEqual(t, one, c.ParseIntegration("T0ELSEWHERE", jsonstream.NewElement([]byte(integrationRow(`"service_id":77,"rss_feed":false`)))).Key)
 	assert.NotEqual(t, key(integrationRow(`"app_id":"A1"`)), key(integrationRow(`"service_id":"A1"`)))
 	assert.NotEqual(t, key(`[1]`), key(`[1] `))
 
 	text := []byte(integrationRow(""))
-	c.ParseIntegration(team, text)
+	c.ParseIntegration(team, jsonstream.NewElement(text))
 	first, second := c.IntegrationUID(1), c.IntegrationUID(2)
 	assert.NotEqual(t, first, second)
 	assert.Equal(t, first, c.IntegrationUID(1), "whatever was asked before")
-	c.ParseIntegration("T0ELSEWHERE", text)
+	c.ParseIntegration("T0ELSEWHERE", jsonstream.NewElement(text))
 	assert.NotEqual(t, first, c.IntegrationUID(1))
 }
 
@@ -174,7 +176,7 @@ func TestIntegrationUIDsStay(t *testing.T) {
 			`"resolution":"s","admin_app_id":"A9","rss_feed":true,"rss_feed_change_type":"t","rss_feed_title":"u","rss_feed_url":"v"}`: {"5913c2cb8d313c21c750d9f5d46573c4", "7455bc88bba6d17d1f2a09ac82e70907", "bebcdd9cfdc430b4c492d6f3a9ab7952"},
 		`{"user_id":"W012"`: {"1005cc477398d4e3b3a45f1b2cc765b5", "8e29ab2c3808c08ed87c40802e4eb13c", "fd1c9eb65ae6c0306c8cd89970681d3e"},
 	} {
-		key := c.ParseIntegration("T04BWHARBOR", []byte(text)).Key
+		key := c.ParseIntegration("T04BWHARBOR", jsonstream.NewElement([]byte(text))).Key
 		assert.Equal(t, want, [3]string{hex.EncodeToString(key[:]), c.IntegrationUID(1), c.IntegrationUID(12)}, text)
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 )
 
 // paths are places in an entry that are given each form in turn.
@@ -150,9 +152,9 @@ func FuzzAudit(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		sent := string(text)
 		c := New(defaults)
-		entry := c.ParseAudit(text)
+		entry := c.ParseAudit(jsonstream.NewElement(text))
 		assert.NotEmpty(t, entry.UID)
-		assert.Equal(t, entry, used.ParseAudit(text), "the same after other entries")
+		assert.Equal(t, entry, used.ParseAudit(jsonstream.NewElement(text)), "the same after other entries")
 
 		records := plog.NewLogRecordSlice()
 		malformed := c.AppendAudit(records, observed)
@@ -169,7 +171,7 @@ func FuzzAudit(f *testing.F) {
 
 		for _, opts := range []Options{{BodyMap, AttributesCore}, {BodyNone, AttributesAll}, {BodyRaw, AttributesNone}} {
 			c := New(opts)
-			assert.Equal(t, entry, c.ParseAudit(text))
+			assert.Equal(t, entry, c.ParseAudit(jsonstream.NewElement(text)))
 			assert.Equal(t, malformed, c.AppendAudit(records, observed), "whatever the options")
 			rec := records.At(records.Len() - 1)
 			validUTF8(t, rec.Body())
@@ -193,12 +195,12 @@ func FuzzRow(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		sent := string(text)
 		c := New(defaults)
-		row := c.ParseAccess(team, text)
+		row := c.ParseAccess(team, jsonstream.NewElement(text))
 		assert.Len(t, row.UID, 32)
-		assert.Equal(t, row, used.ParseAccess(team, text), "the same after other rows")
-		kind := c.ParseIntegration(team, text)
+		assert.Equal(t, row, used.ParseAccess(team, jsonstream.NewElement(text)), "the same after other rows")
+		kind := c.ParseIntegration(team, jsonstream.NewElement(text))
 		uid := c.IntegrationUID(1)
-		assert.Equal(t, kind, used.ParseIntegration(team, text))
+		assert.Equal(t, kind, used.ParseIntegration(team, jsonstream.NewElement(text)))
 		assert.Equal(t, uid, used.IntegrationUID(1))
 
 		for _, logType := range logTypes[1:] {

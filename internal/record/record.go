@@ -57,19 +57,22 @@ type Entry struct {
 // Converter converts entries one after another. It is not safe for concurrent use.
 type Converter struct {
 	opts   Options
-	parser jsonstream.Parser
-	nested jsonstream.Parser // for JSON inside of strings
+	mended jsonstream.Parser // of text that was not UTF-8
+	nested jsonstream.Parser // of JSON inside of strings
 
 	// What stays the same is remembered from entry to entry.
 	top        field
 	fields     int
 	eventNames map[eventName]string
+	layouts    map[uint64]layout
 
 	// Of the last entry:
+	text      []byte          // valid UTF-8
 	root      jsonstream.Node // absent if it is no object
 	entry     Entry
 	identity  identity // of an access or integration row
 	malformed bool
+	at        [numPlaces]jsonstream.Node
 	attrs     []attribute
 	strs      []string // what the lists among attrs hold
 	users     set
@@ -85,23 +88,23 @@ func New(opts Options) *Converter {
 		opts:       opts,
 		top:        field{name: "slack", rule: asObject},
 		eventNames: map[eventName]string{},
+		layouts:    map[uint64]layout{},
 	}
 }
 
-// parse makes text the current entry.
-func (c *Converter) parse(text []byte) {
-	c.malformed = false
-	if !utf8.Valid(text) {
+// parse makes e the current entry.
+func (c *Converter) parse(e jsonstream.Element) {
+	c.text, c.root, c.malformed = e.Text, e.Root, false
+	if !utf8.Valid(c.text) {
 		// Protobuf and backends demand UTF-8. Mending the text first makes all that is taken from it valid.
-		text = bytes.ToValidUTF8(text, []byte("\uFFFD"))
+		c.text = bytes.ToValidUTF8(c.text, []byte("\uFFFD"))
+		c.root, _ = c.mended.Parse(c.text)
 		c.malformed = true
 	}
-	root, err := c.parser.Parse(text)
-	if err != nil || root.Kind() != jsonstream.Object {
-		root = jsonstream.Node{}
+	if !c.isObject() {
+		c.root = jsonstream.Node{}
 		c.malformed = true
 	}
-	c.root = root
 }
 
 func (c *Converter) isObject() bool { return c.root.Kind() == jsonstream.Object }
@@ -110,6 +113,7 @@ func (c *Converter) isObject() bool { return c.root.Kind() == jsonstream.Object 
 // are wanted.
 func (c *Converter) collectAll(logType string) (more bool) {
 	c.attrs, c.strs = c.attrs[:0], c.strs[:0]
+	c.at = [numPlaces]jsonstream.Node{}
 	more = c.opts.Attributes != AttributesNone
 	if more {
 		c.addStr("log.record.uid", c.entry.UID)
@@ -125,11 +129,7 @@ func (c *Converter) write(rec plog.LogRecord, observed time.Time) {
 	if c.entry.DateOK {
 		rec.SetTimestamp(pcommon.Timestamp(c.entry.Date) * pcommon.Timestamp(time.Second))
 	}
-	attrs := rec.Attributes()
-	attrs.EnsureCapacity(len(c.attrs))
-	for i := range c.attrs {
-		c.attrs[i].put(attrs)
-	}
+	c.writeAttributes(rec.Attributes())
 	c.writeBody(rec.Body())
 }
 
@@ -140,7 +140,11 @@ func (c *Converter) writeBody(body pcommon.Value) {
 		setValue(body, c.root)
 	case c.opts.Body == BodyNone && c.opts.Attributes == AttributesAll && !c.malformed:
 	default:
-		body.SetStr(c.parser.Text())
+		if c.isObject() {
+			body.SetStr(c.root.Raw()) // the copy that the attributes share
+			return
+		}
+		body.SetStr(string(c.text))
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 )
 
 var (
@@ -34,7 +36,7 @@ func audit(opts Options, text string) converted {
 
 func auditWith(c *Converter, text string) converted {
 	records := plog.NewLogRecordSlice()
-	entry := c.ParseAudit([]byte(text))
+	entry := c.ParseAudit(jsonstream.NewElement([]byte(text)))
 	malformed := c.AppendAudit(records, observed)
 	return converted{entry, records.At(0), records.At(0).Attributes().AsRaw(), malformed}
 }
@@ -375,7 +377,7 @@ func TestEventName(t *testing.T) {
 
 func TestIdentity(t *testing.T) {
 	c := New(defaults)
-	parse := func(text string) Entry { return c.ParseAudit([]byte(text)) }
+	parse := func(text string) Entry { return c.ParseAudit(jsonstream.NewElement([]byte(text))) }
 	one := parse(`{"id":"a","date_create":1}`)
 
 	assert.Equal(t, one.Key, parse(`{"date_create" : 1, "actor": {}, "id":"\u0061"}`).Key, "the same id and time")
@@ -439,6 +441,12 @@ func TestOddNamesAreNotRemembered(t *testing.T) {
 	}
 	assert.LessOrEqual(t, c.fields, maxRemembered)
 	assert.LessOrEqual(t, len(c.eventNames), maxRemembered)
+	assert.LessOrEqual(t, len(c.layouts), maxLayouts)
+	remembered := 0
+	for f := c.top.first; f != nil; f = f.next {
+		remembered++
+	}
+	assert.LessOrEqual(t, remembered, c.fields)
 	auditWith(c, entry(`"`+strings.Repeat("x", maxRememberedName+1)+`":1`))
 	assert.NotContains(t, c.top.below, strings.Repeat("x", maxRememberedName+1))
 }
@@ -467,6 +475,6 @@ func TestConverterKeepsNothing(t *testing.T) {
 
 func TestDuplicateCostsLittle(t *testing.T) {
 	c := New(defaults)
-	text := []byte(entry(`"actor":{"user":{"id":"U012","name":"Ada\/"}},"details":{"a":[1,2]}`))
-	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() { c.ParseAudit(text) }), 1.0)
+	e := jsonstream.NewElement([]byte(entry(`"actor":{"user":{"id":"U012","name":"Ada\/"}},"details":{"a":[1,2]}`)))
+	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() { c.ParseAudit(e) }), 1.0)
 }

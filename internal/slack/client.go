@@ -137,15 +137,15 @@ type Page struct {
 // Date is Slack's time when it gave the answer; zero if it did not say.
 func (p *Page) Date() time.Time { return p.answer.date }
 
-// Each hands over the page's entries in Slack's order, each as its own text
-// (valid only during the call), and returns the cursor of the next page, empty
+// Each hands over the page's entries in Slack's order, each valid only during
+// the call, and returns the cursor of the next page, empty
 // at the end. An error of yield is returned as it is. Entries handed over
 // before an answer turned out to be unreadable are good.
-func (p *Page) Each(ctx context.Context, yield func(text []byte) error) (next string, err error) {
+func (p *Page) Each(ctx context.Context, yield func(jsonstream.Element) error) (next string, err error) {
 	ans := p.answer
 	var yieldErr error
-	list, err := ans.list(p.key, func(text []byte) error {
-		yieldErr = yield(text)
+	list, err := ans.list(p.key, func(e jsonstream.Element) error {
+		yieldErr = yield(e)
 		return yieldErr
 	})
 	switch {
@@ -261,7 +261,7 @@ type answer struct {
 }
 
 // list streams the elements of the array under key.
-func (a *answer) list(key string, yield func(text []byte) error) (jsonstream.Answer, error) {
+func (a *answer) list(key string, yield func(jsonstream.Element) error) (jsonstream.Answer, error) {
 	r, err := a.reader()
 	if err != nil {
 		return jsonstream.Answer{}, err

@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slacktest"
 )
 
@@ -112,8 +113,8 @@ func readPage(ctx context.Context, c *Client, q AuditQuery) (texts []string, nex
 	if err != nil {
 		return nil, "", err
 	}
-	next, err = page.Each(ctx, func(text []byte) error {
-		texts = append(texts, string(text))
+	next, err = page.Each(ctx, func(e jsonstream.Element) error {
+		texts = append(texts, string(e.Text))
 		return nil
 	})
 	return texts, next, err
@@ -504,7 +505,7 @@ func TestConnectionIsFreeBeforeEach(t *testing.T) {
 	page, err := client.AuditLogs(t.Context(), AuditQuery{Latest: 200, Limit: 10})
 	require.NoError(t, err)
 	yielded := 0
-	_, err = page.Each(t.Context(), func([]byte) error {
+	_, err = page.Each(t.Context(), func(jsonstream.Element) error {
 		yielded++
 		<-idle // the server has seen the answer off
 		assert.Zero(t, handlers.Load())
@@ -588,7 +589,7 @@ func TestEachEnds(t *testing.T) {
 	assert.Equal(t, startTime.Unix(), page.Date().Unix())
 	errStop := errors.New("stop")
 	calls := 0
-	_, err = page.Each(t.Context(), func([]byte) error {
+	_, err = page.Each(t.Context(), func(jsonstream.Element) error {
 		calls++
 		return errStop
 	})
@@ -596,7 +597,7 @@ func TestEachEnds(t *testing.T) {
 	assert.Equal(t, 1, calls)
 
 	texts := 0
-	next, err := page.Each(t.Context(), func([]byte) error {
+	next, err := page.Each(t.Context(), func(jsonstream.Element) error {
 		texts++
 		return nil
 	})
@@ -777,7 +778,7 @@ func TestNowWithoutDate(t *testing.T) {
 	page, err := client.AuditLogs(t.Context(), query())
 	require.NoError(t, err)
 	assert.True(t, page.Date().IsZero())
-	_, err = page.Each(t.Context(), func([]byte) error { return nil })
+	_, err = page.Each(t.Context(), func(jsonstream.Element) error { return nil })
 	require.NoError(t, err)
 	now, known := client.Now()
 	assert.False(t, known)

@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 )
 
 // teamsLimit is the most workspaces that auth.teams.list gives with one call.
@@ -87,9 +89,9 @@ func (c *Client) Teams(ctx context.Context, cursor string) (teams []Team, next s
 	}
 	// A list that is surely Slack's: a workspace missing here is not read.
 	page.needsOK = true
-	next, err = page.Each(ctx, func(text []byte) error {
+	next, err = page.Each(ctx, func(e jsonstream.Element) error {
 		var t struct{ ID, Name any }
-		_ = json.Unmarshal(text, &t)
+		_ = json.Unmarshal(e.Text, &t)
 		id, _ := t.ID.(string)
 		name, _ := t.Name.(string)
 		if teamID.MatchString(id) {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 )
 
 // listCall is one of the lists of the Web API.
@@ -41,8 +43,8 @@ func (l listCall) read(ctx context.Context, c *Client, q ListQuery) (texts []str
 	if err != nil {
 		return nil, Paging{}, "", err
 	}
-	next, err = page.Each(ctx, func(text []byte) error {
-		texts = append(texts, string(text))
+	next, err = page.Each(ctx, func(e jsonstream.Element) error {
+		texts = append(texts, string(e.Text))
 		return nil
 	})
 	return texts, page.Paging(), next, err
@@ -190,7 +192,7 @@ func TestPaging(t *testing.T) {
 				page, err := list.call(client, t.Context(), ListQuery{Limit: 2})
 				require.NoError(t, err)
 				assert.Equal(t, Paging{}, page.Paging())
-				_, err = page.Each(t.Context(), func([]byte) error { return nil })
+				_, err = page.Each(t.Context(), func(jsonstream.Element) error { return nil })
 				require.NoError(t, err)
 				assert.Equal(t, tt.want, page.Paging())
 			}

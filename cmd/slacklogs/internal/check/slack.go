@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/verb"
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
 )
 
@@ -365,9 +366,9 @@ func (a *asking) call(ctx context.Context, s *section, team string, ask func() (
 	entries, newest := 0, int64(0)
 	page, err := ask()
 	if err == nil {
-		_, err = page.Each(ctx, func(text []byte) error {
+		_, err = page.Each(ctx, func(e jsonstream.Element) error {
 			entries++
-			newest = max(newest, dateOf(text))
+			newest = max(newest, dateOf(e.Text))
 			return nil
 		})
 	}

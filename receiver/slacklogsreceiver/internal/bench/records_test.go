@@ -27,11 +27,11 @@ func ours(c *record.Converter, page []byte, consume func(plog.Logs)) error {
 	var logs plog.Logs
 	var records plog.LogRecordSlice
 	n := 0
-	_, err := jsonstream.List(bytes.NewReader(page), "entries", 1<<30, func(text []byte) error {
+	_, err := jsonstream.List(bytes.NewReader(page), "entries", 1<<30, func(e jsonstream.Element) error {
 		if n == 0 {
 			logs, records = newLogs()
 		}
-		c.ParseAudit(text)
+		c.ParseAudit(e)
 		c.AppendAudit(records, observed)
 		if n++; n == batchSize {
 			consume(logs)
@@ -48,8 +48,8 @@ func ours(c *record.Converter, page []byte, consume func(plog.Logs)) error {
 // split are the texts of a page's entries.
 func split(tb testing.TB, page []byte) (texts [][]byte) {
 	tb.Helper()
-	_, err := jsonstream.List(bytes.NewReader(page), "entries", 1<<30, func(text []byte) error {
-		texts = append(texts, bytes.Clone(text))
+	_, err := jsonstream.List(bytes.NewReader(page), "entries", 1<<30, func(e jsonstream.Element) error {
+		texts = append(texts, bytes.Clone(e.Text))
 		return nil
 	})
 	require.NoError(tb, err)

@@ -10,6 +10,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 	"github.com/slacklogs/otelcol-slacklogs/internal/record"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
@@ -38,7 +39,7 @@ func NewAccess(ctx context.Context, set Settings, cfg ListSettings) (*Poller, er
 	a := &access{lists: l}
 	l.list = a
 	l.batch.write = func(i int, text []byte, to plog.LogRecordSlice) {
-		a.convert.ParseAccess(a.at.id, text)
+		a.convert.ParseAccess(a.at.id, jsonstream.NewElement(text))
 		a.convert.AppendAccess(to, set.Clock.Now(), a.changes[i])
 	}
 	l.measure()
@@ -76,8 +77,8 @@ func (a *access) due(w *workspace, poll bool) {
 	}
 }
 
-func (a *access) take(w *workspace, r *reading, text []byte) {
-	row := a.convert.ParseAccess(w.id, text)
+func (a *access) take(w *workspace, r *reading, e jsonstream.Element) {
+	row := a.convert.ParseAccess(w.id, e)
 	if row.FirstOK && row.LastOK {
 		r.proved = r.proved || row.Last > r.before
 		r.order.row(row.First, row.Last, r.bound)
@@ -118,13 +119,13 @@ func (a *access) take(w *workspace, r *reading, text []byte) {
 	case known && row.CountOK && was.Count > 0 && is.Count < math.MaxUint32 && is.Count >= was.Count:
 		change.Delta, change.DeltaOK = int64(is.Count-was.Count), true
 	}
-	e := seen{}
+	s := seen{}
 	if row.LastOK {
-		e.date, e.late = row.Last, !r.first && row.Last < w.state.Read-1
+		s.date, s.late = row.Last, !r.first && row.Last < w.state.Read-1
 	}
 	a.changes = append(a.changes, change)
-	e.malformed = a.convert.AppendAccess(a.batch.add(text, row.UID), a.set.Clock.Now(), change)
-	a.seen = append(a.seen, e)
+	s.malformed = a.convert.AppendAccess(a.batch.add(e.Text, row.UID), a.set.Clock.Now(), change)
+	a.seen = append(a.seen, s)
 	a.pending[key] = is
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 	"github.com/slacklogs/otelcol-slacklogs/internal/record"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slacktest"
 )
@@ -252,7 +253,7 @@ func TestAccessOddRowsComeOnce(t *testing.T) {
 			want := map[string]bool{}
 			c := record.New(record.Options{Body: record.BodyRaw, Attributes: record.AttributesCore})
 			for _, l := range w.slack.Logins("T0PIER") {
-				if row := c.ParseAccess("T0PIER", l.Text()); !row.LastOK || row.Last >= noon.Add(-24*time.Hour).Unix() {
+				if row := c.ParseAccess("T0PIER", jsonstream.NewElement(l.Text())); !row.LastOK || row.Last >= noon.Add(-24*time.Hour).Unix() {
 					want[row.UID] = true
 				}
 			}

@@ -10,6 +10,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 	"github.com/slacklogs/otelcol-slacklogs/internal/record"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
@@ -104,7 +105,7 @@ func NewAudit(ctx context.Context, set Settings, cfg AuditSettings) (*Poller, er
 	a := &audit{Poller: p, cfg: cfg, convert: record.New(cfg.Record), pending: map[checkpoint.Key]pendingEntry{}}
 	p.logType = a
 	p.batch.write = func(_ int, text []byte, to plog.LogRecordSlice) {
-		a.convert.ParseAudit(text)
+		a.convert.ParseAudit(jsonstream.NewElement(text))
 		a.convert.AppendAudit(to, set.Clock.Now())
 	}
 	if err := a.load(ctx); err != nil {

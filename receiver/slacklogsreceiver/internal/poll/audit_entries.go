@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
 )
@@ -120,9 +121,9 @@ func (a *audit) stuck(w *walk, failed *slack.Error, local time.Time) {
 // readAuditPage delivers what is fresh on the page and returns its cursor.
 func (a *audit) readAuditPage(ctx context.Context, w *walk, page *slack.Page) (string, error) {
 	read, older := 0, 0
-	next, err := a.readPage(ctx, page, func(text []byte) {
+	next, err := a.readPage(ctx, page, func(e jsonstream.Element) {
 		read++
-		if a.take(w, text) {
+		if a.take(w, e) {
 			older++
 		}
 	}, func(dropped bool) {
@@ -147,27 +148,27 @@ func (a *audit) readAuditPage(ctx context.Context, w *walk, page *slack.Page) (s
 
 // take puts an entry into the batch unless it is known. It reports whether the
 // entry is older than the window.
-func (a *audit) take(w *walk, text []byte) (older bool) {
-	e := a.convert.ParseAudit(text)
-	covered := e.DateOK && w.covers(e.Date)
+func (a *audit) take(w *walk, e jsonstream.Element) (older bool) {
+	entry := a.convert.ParseAudit(e)
+	covered := entry.DateOK && w.covers(entry.Date)
 	// A date from before Slack's audit logs is no date but an oddity.
-	older = e.DateOK && e.Date < w.Segments[0].Oldest && e.Date >= auditEpoch
-	if older && e.Date < a.state.Start {
+	older = entry.DateOK && entry.Date < w.Segments[0].Oldest && entry.Date >= auditEpoch
+	if older && entry.Date < a.state.Start {
 		return true
 	}
 	// An entry whose date is none, or not in the window, stands where Slack put
 	// it; unless it is newer, then a later window meets it where it belongs.
 	at := w.lowest
-	if covered || e.DateOK && e.Date > w.latest && e.Date <= w.latest+daySeconds {
-		at = e.Date
+	if covered || entry.DateOK && entry.Date > w.latest && entry.Date <= w.latest+daySeconds {
+		at = entry.Date
 	}
 	bucket := at / bucketSeconds
-	key := checkpoint.Key(e.Key)
+	key := checkpoint.Key(entry.Key)
 	_, known := a.pending[key]
 	known = known || a.ids.Has(bucket, key) ||
 		a.ids.HasAny(key, func(other int64) bool { return other < 0 || !covered })
 	if covered {
-		w.pass(e.Date)
+		w.pass(entry.Date)
 	}
 	if known {
 		a.duplicates++
@@ -177,12 +178,12 @@ func (a *audit) take(w *walk, text []byte) (older bool) {
 		bucket = windowBucket(w)
 	}
 	p := pendingEntry{bucket: bucket, at: at}
-	if e.DateOK {
-		p.date = e.Date
+	if entry.DateOK {
+		p.date = entry.Date
 		// What could not be read before is not late.
-		p.late = (w == a.state.Sweep || w == a.state.Tail && e.Date < a.state.High) && !a.state.inGap(span{e.Date, e.Date})
+		p.late = (w == a.state.Sweep || w == a.state.Tail && entry.Date < a.state.High) && !a.state.inGap(span{entry.Date, entry.Date})
 	}
-	p.malformed = a.convert.AppendAudit(a.batch.add(text, e.UID), a.set.Clock.Now())
+	p.malformed = a.convert.AppendAudit(a.batch.add(e.Text, entry.UID), a.set.Clock.Now())
 	a.pending[key] = p
 	return older
 }

@@ -9,6 +9,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
 )
@@ -37,7 +38,7 @@ func NewIntegration(ctx context.Context, set Settings, cfg ListSettings) (*Polle
 	g := &integration{lists: l, shown: map[checkpoint.Key]int{}}
 	l.list = g
 	l.batch.write = func(i int, text []byte, to plog.LogRecordSlice) {
-		g.convert.ParseIntegration(g.at.id, text)
+		g.convert.ParseIntegration(g.at.id, jsonstream.NewElement(text))
 		g.convert.AppendIntegration(to, set.Clock.Now(), g.batch.uids[i])
 	}
 	l.measure()
@@ -72,8 +73,8 @@ func (g *integration) due(w *workspace, poll bool) {
 	w.poll = r
 }
 
-func (g *integration) take(w *workspace, r *reading, text []byte) {
-	row := g.convert.ParseIntegration(w.id, text)
+func (g *integration) take(w *workspace, r *reading, e jsonstream.Element) {
+	row := g.convert.ParseIntegration(w.id, e)
 	key := checkpoint.Key(row.Key)
 	// A row without a date is known as long as Slack shows it.
 	at, kept := r.above, r.began
@@ -104,13 +105,13 @@ func (g *integration) take(w *workspace, r *reading, text []byte) {
 		g.duplicates++
 		return
 	}
-	e := seen{}
+	s := seen{}
 	if row.DateOK {
-		e.date, e.late = row.Date, !r.first && row.Date < w.state.Read
+		s.date, s.late = row.Date, !r.first && row.Date < w.state.Read
 	}
 	uid := g.convert.IntegrationUID(k)
-	e.malformed = g.convert.AppendIntegration(g.batch.add(text, uid), g.set.Clock.Now(), uid)
-	g.seen = append(g.seen, e)
+	s.malformed = g.convert.AppendIntegration(g.batch.add(e.Text, uid), g.set.Clock.Now(), uid)
+	g.seen = append(g.seen, s)
 	g.pending[key] = checkpoint.Row{Date: uint32Of(kept), Count: uint32Of(int64(k))}
 }
 

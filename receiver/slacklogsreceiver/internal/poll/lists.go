@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 	"github.com/slacklogs/otelcol-slacklogs/internal/record"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
@@ -87,7 +88,7 @@ type listKind interface {
 	// due opens the readings of the workspace that are due.
 	due(w *workspace, poll bool)
 	// take puts a row into the batch unless its state was delivered.
-	take(w *workspace, r *reading, text []byte)
+	take(w *workspace, r *reading, e jsonstream.Element)
 	// enough reports whether the reading has met its stop, or the list's end.
 	enough(w *workspace, r *reading, ended bool) bool
 	// further goes on behind Slack's limit of pages, if there is a way.
@@ -513,8 +514,8 @@ func (l *lists) read(ctx context.Context, w *workspace, r *reading) error {
 	next := ""
 	page, err := l.list.ask(ctx, q)
 	if err == nil {
-		next, err = l.readPage(ctx, page, func(text []byte) {
-			l.list.take(w, r, text)
+		next, err = l.readPage(ctx, page, func(e jsonstream.Element) {
+			l.list.take(w, r, e)
 			r.rows++
 		}, func(dropped bool) { l.remember(ctx, w, r, dropped) })
 	}

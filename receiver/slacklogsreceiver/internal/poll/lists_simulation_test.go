@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 	"github.com/slacklogs/otelcol-slacklogs/internal/record"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slacktest"
 )
@@ -268,7 +269,7 @@ func (d *listDay) fits(ws *workspace) {
 		keys := map[[16]byte]bool{}
 		for _, c := range d.slack.Changes(ws.id) {
 			if c.Date >= since.Unix() {
-				keys[d.convert.ParseIntegration(c.Team, c.JSON).Key] = true
+				keys[d.convert.ParseIntegration(c.Team, jsonstream.NewElement(c.JSON)).Key] = true
 			}
 		}
 		most = len(keys)
@@ -323,7 +324,7 @@ func (d *listDay) add(at time.Time) {
 		row := change(d.team(), fmt.Sprintf("A%d", d.r.IntN(d.n)), at.Add(-late))
 		for range choose(d.r, 1, 1, 1, 2, 3, 8) {
 			d.slack.AddChange(row)
-			key := d.convert.ParseIntegration(row.Team, row.JSON).Key
+			key := d.convert.ParseIntegration(row.Team, jsonstream.NewElement(row.JSON)).Key
 			d.twins[key]++
 			uid := d.convert.IntegrationUID(d.twins[key])
 			d.states[uid] = uid
@@ -362,4 +363,6 @@ func (d *listDay) set(i int, l slacktest.Login) {
 }
 
 // uid is loginUID, but quicker.
-func (d *listDay) uid(l slacktest.Login) string { return d.convert.ParseAccess(l.Team, l.Text()).UID }
+func (d *listDay) uid(l slacktest.Login) string {
+	return d.convert.ParseAccess(l.Team, jsonstream.NewElement(l.Text())).UID
+}

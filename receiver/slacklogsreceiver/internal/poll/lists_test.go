@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/plog"
 
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 	"github.com/slacklogs/otelcol-slacklogs/internal/record"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slacktest"
 )
@@ -98,7 +99,7 @@ func loginUID(l slacktest.Login) string {
 		text = fmt.Appendf(nil, `{"user_id":%q,"username":%q,"date_first":%d,"date_last":%d,"count":%d,"ip":%q,"user_agent":%q}`,
 			l.UserID, l.Username, l.First, l.Last, l.Count, l.IP, l.UserAgent)
 	}
-	return record.New(record.Options{Body: record.BodyRaw, Attributes: record.AttributesCore}).ParseAccess(l.Team, text).UID
+	return record.New(record.Options{Body: record.BodyRaw, Attributes: record.AttributesCore}).ParseAccess(l.Team, jsonstream.NewElement(text)).UID
 }
 
 func change(team, what string, at time.Time) slacktest.Change {
@@ -111,7 +112,7 @@ func changeUIDs(changes []slacktest.Change) (uids []string) {
 	c := record.New(record.Options{Body: record.BodyRaw, Attributes: record.AttributesCore})
 	seen := map[[16]byte]int{}
 	for _, row := range changes {
-		key := c.ParseIntegration(row.Team, row.JSON).Key
+		key := c.ParseIntegration(row.Team, jsonstream.NewElement(row.JSON)).Key
 		seen[key]++
 		uids = append(uids, c.IntegrationUID(seen[key]))
 	}

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
 )
 
@@ -17,11 +18,11 @@ import (
 // batch, a full batch goes to the pipeline, and once that has accepted it,
 // accepted is told and the state saved; only then the page is read on. It
 // returns the cursor of the next page.
-func (p *Poller) readPage(ctx context.Context, page *slack.Page, take func(text []byte), accepted func(dropped bool)) (next string, err error) {
+func (p *Poller) readPage(ctx context.Context, page *slack.Page, take func(jsonstream.Element), accepted func(dropped bool)) (next string, err error) {
 	p.batch.resource = resource(p.from.named(), p.set.ResourceAttributes)
 	var refused error
-	next, err = page.Each(ctx, func(text []byte) error {
-		take(text)
+	next, err = page.Each(ctx, func(e jsonstream.Element) error {
+		take(e)
 		if p.batch.full() {
 			refused = p.deliver(ctx, accepted)
 		}
