@@ -116,11 +116,12 @@ func (p *Parser) object(depth int) error {
 		if p.pos == len(p.text) || p.text[p.pos] != '"' {
 			return p.mistake("the name of a member is missing")
 		}
+		from := p.pos
 		if err := p.str(true); err != nil {
 			return err
 		}
-		bit := nameBit(p.bytes(int32(len(p.tape) - 1)))
-		twice = twice || met&bit != 0
+		bit := nameBit(p.text[from+1 : p.pos-1])
+		twice = twice || met&bit != 0 || p.tape[len(p.tape)-1].copied
 		met |= bit
 		p.space()
 		if !p.take(':') {
@@ -240,10 +241,22 @@ func plain(text []byte) int {
 }
 
 func (p *Parser) str(name bool) error {
-	v := value{kind: String, name: name, start: int32(p.pos), from: int32(p.pos + 1)}
+	from := p.pos + 1
+	v := value{kind: String, name: name, start: int32(p.pos), from: int32(from)}
+	p.pos = from + plain(p.text[from:])
+	if p.pos == len(p.text) || p.text[p.pos] != '"' {
+		return p.decode(v)
+	}
+	v.to = int32(p.pos)
 	p.pos++
+	p.scalar(v)
+	return nil
+}
+
+// decode reads on in a string that is not plain to its end.
+func (p *Parser) decode(v value) error {
 	text := p.text
-	done := p.pos // up to here the string is in decoded, once it is copied
+	done := int(v.from) // up to here the string is in decoded, once it is copied
 	for {
 		p.pos += plain(text[p.pos:])
 		if p.pos == len(text) {
@@ -256,12 +269,13 @@ func (p *Parser) str(name bool) error {
 		if c < ' ' {
 			return p.mistake("a control character in a string")
 		}
-		r, size := utf8.DecodeRune(text[p.pos:])
+		var r rune
+		var size int
 		if c == '\\' {
 			if r, size = escape(text[p.pos:]); size == 0 {
 				return p.mistake("an invalid escape in a string")
 			}
-		} else if r != utf8.RuneError || size > 1 {
+		} else if r, size = utf8.DecodeRune(text[p.pos:]); r != utf8.RuneError || size > 1 {
 			p.pos += size // a character that stands for itself
 			continue
 		}
@@ -387,6 +401,12 @@ func (p *Parser) take(c byte) bool {
 }
 
 func (p *Parser) space() {
+	if p.pos < len(p.text) && p.text[p.pos] <= ' ' {
+		p.spaces()
+	}
+}
+
+func (p *Parser) spaces() {
 	for p.pos < len(p.text) {
 		switch p.text[p.pos] {
 		case ' ', '\t', '\n', '\r':

@@ -90,7 +90,7 @@ func (c *Converter) AppendAccess(to plog.LogRecordSlice, observed time.Time, cha
 		c.addAddress(scalar(c.root.Get("ip")))
 		c.addSome("user_agent.original", scalar(c.root.Get("user_agent")))
 		c.addCountry(scalar(c.root.Get("country")))
-		c.addUsers(c.root.Get("user_id"))
+		c.addUsers(c.root.Get("user_id"), jsonstream.Node{})
 	}
 
 	rec := to.AppendEmpty()

@@ -6,7 +6,6 @@ package record // import "github.com/slacklogs/otelcol-slacklogs/internal/record
 import (
 	"bytes"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -86,7 +85,7 @@ const (
 	// filling the memory.
 	maxRemembered     = 4096
 	maxRememberedName = 64
-	maxLayouts        = 1024
+	maxLayouts        = 512
 )
 
 // place is where something stands that other attributes are made of as well.
@@ -171,7 +170,7 @@ func (c *Converter) collect(in *field, n jsonstream.Node) {
 			continue
 		}
 		if count++; in.rule == asDetails && count > maxDetails {
-			if c.opts.Attributes == AttributesAll {
+			if c.all {
 				overflow = append(overflow, ',')
 				overflow = append(overflow, key.Raw()...)
 				overflow = append(overflow, ':')
@@ -199,7 +198,7 @@ func (c *Converter) collect(in *field, n jsonstream.Node) {
 
 // visit makes attributes of one value and tells whether it fits its field.
 func (c *Converter) visit(f *field, n jsonstream.Node) bool {
-	wanted := c.opts.Attributes == AttributesAll || c.opts.Attributes == AttributesCore && f.core
+	wanted := c.all || f.core && c.core
 	switch f.rule {
 	case asObject, asDetails:
 		if n.Kind() != jsonstream.Object {
@@ -311,15 +310,15 @@ func (c *Converter) addAddress(address string) {
 
 // addUsers adds the id of every user that the entry speaks of, so that a search for one of them finds it. Some places
 // hold one whatever it looks like.
-func (c *Converter) addUsers(certain ...jsonstream.Node) {
+func (c *Converter) addUsers(certain, another jsonstream.Node) {
 	c.users.reset()
 	for n := range c.root.Scalars() {
 		b := n.Bytes()
 		switch {
 		case len(b) == 0:
-		case slices.Contains(certain, n), n.Kind() == jsonstream.String && userID(b):
+		case userID(b) && n.Kind() == jsonstream.String, n == certain, n == another:
 			c.users.add(n.Str())
-		case n.Kind() == jsonstream.String && (b[0] == '[' || b[0] == '{'):
+		case (b[0] == '[' || b[0] == '{') && n.Kind() == jsonstream.String:
 			c.addNestedUsers(b)
 		}
 	}

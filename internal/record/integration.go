@@ -62,7 +62,7 @@ func (c *Converter) AppendIntegration(to plog.LogRecordSlice, observed time.Time
 		c.addSome("user.id", scalar(c.root.Get("user_id")))
 		c.addSome("user.name", scalar(c.root.Get("user_name")))
 		c.addSome("slack.integration.id", first(c.root.Get("app_id"), c.root.Get("service_id")))
-		c.addUsers(c.root.Get("user_id"))
+		c.addUsers(c.root.Get("user_id"), jsonstream.Node{})
 	}
 
 	rec := to.AppendEmpty()

@@ -57,6 +57,8 @@ type Entry struct {
 // Converter converts entries one after another. It is not safe for concurrent use.
 type Converter struct {
 	opts   Options
+	all    bool              // attributes of all paths are wanted
+	core   bool              // attributes of the core paths are wanted
 	mended jsonstream.Parser // of text that was not UTF-8
 	nested jsonstream.Parser // of JSON inside of strings
 
@@ -86,6 +88,8 @@ type eventName struct{ prefix, word string }
 func New(opts Options) *Converter {
 	return &Converter{
 		opts:       opts,
+		all:        opts.Attributes == AttributesAll,
+		core:       opts.Attributes == AttributesCore,
 		top:        field{name: "slack", rule: asObject},
 		eventNames: map[eventName]string{},
 		layouts:    map[uint64]layout{},

@@ -34,7 +34,7 @@ func measureMemory(t *testing.T, results *goals, slack string) {
 	defer debug.SetGCPercent(debug.SetGCPercent(5))
 	var peaks []float64
 	for range rounds {
-		c, d := &collector{now: noon, http: http.DefaultTransport}, newDisk(t)
+		c, d := &collector{now: noon, http: overTLS(t)}, newDisk(t)
 		runtime.GC()
 		before := live()
 		peak := before
@@ -84,7 +84,7 @@ func measurePoll(t *testing.T, results *goals, slack string) {
 	address := slack + "/" + backlogWorld
 	calls := 0
 	took := inTurns(t, rounds, func() {
-		c := &collector{now: noon, http: http.DefaultTransport}
+		c := &collector{now: noon, http: overTLS(t)}
 		c.run(t, c.audits(t, address, newDisk(t)), func() bool { return c.records >= entries })
 		require.Equal(t, entries, c.records)
 		calls = len(c.calls)
@@ -172,7 +172,7 @@ func measureQuiet(t *testing.T, results *goals, slack string) {
 			return poll.NewIntegration(t.Context(), set, lists)
 		}},
 	} {
-		c := &collector{now: noon, http: http.DefaultTransport}
+		c := &collector{now: noon, http: overTLS(t)}
 		p, err := logType.create(c.settings(t, address, store))
 		require.NoError(t, err)
 		c.run(t, p, func() bool { return c.now.Sub(noon) >= settled })

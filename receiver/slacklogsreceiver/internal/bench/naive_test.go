@@ -15,7 +15,7 @@ import (
 )
 
 // batchSize is how many records the engine hands over at once.
-const batchSize = 1000
+const batchSize = 500
 
 var observed = noon
 

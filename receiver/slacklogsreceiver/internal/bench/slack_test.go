@@ -84,7 +84,7 @@ func serve() {
 			packed.serve(w, r, s)
 		})))
 	}
-	server := httptest.NewServer(mux)
+	server := httptest.NewTLSServer(mux)
 	defer server.Close()
 	fmt.Println(server.URL)
 	_, _ = io.Copy(io.Discard, os.Stdin)
@@ -126,6 +126,14 @@ func (p *packer) pack(body []byte) []byte {
 	_ = writer.Close()
 	p.known[sum] = packed.Bytes()
 	return packed.Bytes()
+}
+
+// overTLS is a way to that Slack: httptest has one certificate for all servers.
+func overTLS(t *testing.T) http.RoundTripper {
+	t.Helper()
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	return server.Client().Transport
 }
 
 // startSlack starts the Slack in a process of its own and returns its address.

@@ -69,6 +69,10 @@ func (a *access) due(w *workspace, poll bool) {
 		w.poll = newReading(a.cfg.PageSize, now, w.state.Read-1)
 		if w.state.Read == 0 {
 			w.poll.whole, w.poll.first, w.poll.bound = true, true, a.floor(w)
+		} else if w.polled {
+			// Most rows of a full page would be known. If there are more than
+			// that now, the pages grow.
+			w.poll.limit = min(w.poll.size, max(fewRows, 2*w.fresh))
 		}
 	}
 	if a.cfg.SweepInterval > 0 && w.sweep == nil && w.state.Read > 0 && now-w.state.Swept >= int64(a.cfg.SweepInterval.Seconds()) {
@@ -171,7 +175,13 @@ func (a *access) finish(w *workspace, r *reading) {
 		r.limited = true
 		a.openGap(w, r, span{r.bound, r.began}, gapPageLimit)
 	}
-	w.state.Read = max(w.state.Read, r.began)
+	if w.state.Read = max(w.state.Read, r.began); !r.sweep {
+		older := r.order.olderLast
+		if w.state.RisesLast {
+			older = r.order.olderFirst
+		}
+		w.fresh = r.pos - older
+	}
 	unordered := w.state.RisesFirst && w.state.RisesLast
 	if r.whole || unordered {
 		w.state.Swept = max(w.state.Swept, r.began)

@@ -22,7 +22,9 @@ const (
 
 	// maxPage is the largest page that Slack gives.
 	maxPage = 9999
-	// A catch-up window that took more pages is halved (promise 5).
+	// A catch-up window that took more pages is halved, and one that took half as
+	// many or fewer is doubled (promise 5): the last page of each is not full, so
+	// a small window wastes calls.
 	manyPages = 20
 	// shortTail is what a poll reads again when the whole overlap is too dear.
 	shortTail = time.Minute

@@ -38,7 +38,7 @@ func (a *audit) openTail(now int64) {
 	window := span{a.overlapFrom(), now}
 	a.steady = a.unbroken
 	a.sinceWhole++
-	a.wholeTail = a.sinceWhole >= a.wholeEvery()
+	a.wholeTail = a.sinceWhole >= a.wholeEvery() && !a.catchingUp(now)
 	switch {
 	case now-a.state.High > 2*a.tailSeconds():
 		a.state.addBacklog(span{window.Oldest, now - a.tailSeconds() - 1})
@@ -48,6 +48,12 @@ func (a *audit) openTail(now int64) {
 		window.Oldest = max(window.Oldest, a.state.High-int64(shortTail.Seconds()))
 	}
 	a.state.Tail = newWalk(window, a.cfg.PageSize)
+}
+
+// catchingUp reports whether a backlog needs the calls more than the overlap
+// does: that is read whole again once it was not for as long as it is.
+func (a *audit) catchingUp(now int64) bool {
+	return len(a.state.Backlog) > 0 && now-a.state.Whole < int64(a.cfg.Overlap.Seconds())
 }
 
 // wholeEvery is n where every n-th poll reads the whole overlap, the smallest
@@ -208,7 +214,7 @@ func (a *audit) finishWalk(w *walk) {
 func (a *audit) finishCatchUp(w *walk) {
 	a.state.takeBacklog(w.Window)
 	switch {
-	case w.pages <= 1:
+	case w.pages <= manyPages/2:
 		a.state.Width = min(a.state.Width*2, maxSecond)
 	case w.pages > manyPages:
 		a.state.Width = max(a.state.Width/2, 1)

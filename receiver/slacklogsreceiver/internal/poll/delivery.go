@@ -22,8 +22,9 @@ import (
 )
 
 const (
-	// maxBatch is the most records of one batch (promise 2).
-	maxBatch = 1000
+	// maxBatch is the most records of one batch (promise 2 allows 1000): what
+	// waits to be a batch is what the garbage collector walks through.
+	maxBatch = 500
 	// maxBatchBytes keeps the records of a batch under the 4 MiB that a gRPC
 	// receiver takes by default.
 	maxBatchBytes = 1 << 20

@@ -132,7 +132,10 @@ type workspace struct {
 	// wholePages is how many pages the last poll of the whole overlap took,
 	// sinceWhole polls ago.
 	wholePages, sinceWhole int
-	lastRead               time.Time
+	// fresh is how many rows the last poll of access logs passed until there
+	// were only older ones.
+	fresh    int
+	lastRead time.Time
 	// unsaved is set while the saved state is behind.
 	unsaved bool
 	// polled is set once a poll has ended, steady while the poll follows on
