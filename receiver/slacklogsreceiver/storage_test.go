@@ -69,7 +69,15 @@ func (c *troubledClient) Set(ctx context.Context, key string, value []byte) erro
 	return c.Batch(ctx, storage.SetOperation(key, value))
 }
 
-func (c *troubledClient) Batch(ctx context.Context, ops ...*storage.Operation) error {
+func (c *troubledClient) Batch(ctx context.Context, ops ...*storage.Operation) (err error) {
+	if ops[0].Type == storage.Get {
+		for _, op := range ops {
+			if op.Value, err = c.Get(ctx, op.Key); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	c.storage.mu.Lock()
 	batch := c.storage.batch
 	c.storage.mu.Unlock()

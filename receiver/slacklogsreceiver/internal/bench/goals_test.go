@@ -127,7 +127,7 @@ func TestGoals(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	address := startSlack(t)
 	for _, measure := range []func(*testing.T, *goals, string){
-		measureRecords, measureMemory, measurePoll, measureBacklog, measureQuiet, measureIDs,
+		measureRecords, measureMemory, measurePoll, measureBacklog, measureQuiet, measureIDs, measureStartup,
 	} {
 		measure(t, &results, address)
 		debug.FreeOSMemory()

@@ -4,7 +4,9 @@
 package checkpoint // import "github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
 
 import (
+	"context"
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
 
 	"go.opentelemetry.io/collector/extension/xextension/storage"
@@ -18,6 +20,9 @@ const (
 	// again with what is new, so that quiet hours don't leave a chunk a minute.
 	openChunk = 128
 	maxChunks = 1 << 20
+	// readAtOnce is how many chunks are read in one batch. For file_storage
+	// each is a transaction that writes, and with fsync waits for the disk.
+	readAtOnce = 128
 )
 
 // parts are what is saved in chunks around a document: IDs or Rows.
@@ -84,4 +89,27 @@ func unseal(chunk []byte, size int) (content []byte, ok bool) {
 		return nil, false
 	}
 	return chunk[chunkHeader:], true
+}
+
+// readChunks reads as many chunks, and has each taken in their order: the
+// content, one or more parts of size bytes, which may be kept. One that is
+// missing or broken is an error (promise 8).
+func (s *Store) readChunks(ctx context.Context, count int, name func(i int) string, size int, take func(i int, content []byte)) error {
+	for first := 0; first < count; first += readAtOnce {
+		ops := make([]*storage.Operation, min(readAtOnce, count-first))
+		for i := range ops {
+			ops[i] = storage.GetOperation(name(first + i))
+		}
+		if err := s.client.Batch(ctx, ops...); err != nil {
+			return s.broken(ops[0].Key, fmt.Sprintf("can't be read: %v", err))
+		}
+		for i, op := range ops {
+			content, ok := unseal(op.Value, size)
+			if !ok {
+				return s.broken(op.Key, "is missing or broken")
+			}
+			take(first+i, content)
+		}
+	}
+	return nil
 }

@@ -15,7 +15,14 @@ import (
 // Key is what is kept of one entry's id.
 type Key [16]byte
 
-const keySize = len(Key{})
+const (
+	keySize = len(Key{})
+	// maxSearches is how often the chunks of a bucket are searched from end to
+	// end: that takes a sixth of the time in which they become a map. So an
+	// entry with an odd date, which is looked for everywhere, does not make maps
+	// of all buckets.
+	maxSearches = 16
+)
 
 // IDs is the set of ids that were delivered, in buckets that are dropped
 // whole. It is saved in chunks that are written once, apart from a small last
@@ -23,6 +30,8 @@ const keySize = len(Key{})
 type IDs struct {
 	prefix  string
 	buckets map[int64]*bucket
+	// negative is how many buckets have a number below zero.
+	negative int
 	// dropped are chunks whose deletion is not saved yet.
 	dropped []chunk
 }
@@ -37,6 +46,59 @@ type bucket struct {
 	chunked[Key]
 
 	keys map[Key]struct{}
+	// read is what a start found in the storage, by chunk. It goes into keys
+	// when it was searched often enough: the first poll would wait long for the
+	// keys of a whole sweep window, and asks for few of them.
+	read     [][]byte
+	searches int
+}
+
+func (b *bucket) has(key Key) bool {
+	if len(b.read) > 0 {
+		if b.searches < maxSearches {
+			b.searches++
+			return b.inKeys(key) || b.inRead(key)
+		}
+		b.unpack()
+	}
+	return b.inKeys(key)
+}
+
+func (b *bucket) inKeys(key Key) bool {
+	_, ok := b.keys[key]
+	return ok
+}
+
+func (b *bucket) inRead(key Key) bool {
+	for _, content := range b.read {
+		for ; len(content) > 0; content = content[keySize:] {
+			if Key(content[:keySize]) == key {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// unpack puts what was read into keys. These grow while the chunks go: with
+// room for all from the start, both together would break promise 5.
+func (b *bucket) unpack() {
+	for i, content := range b.read {
+		for ; len(content) > 0; content = content[keySize:] {
+			b.keys[Key(content[:keySize])] = struct{}{}
+		}
+		b.read[i] = nil
+	}
+	b.read = nil
+}
+
+// len is how many ids the bucket holds. None is in keys and read.
+func (b *bucket) len() int {
+	n := len(b.keys)
+	for _, content := range b.read {
+		n += len(content) / keySize
+	}
+	return n
 }
 
 // Index says which chunks each bucket has in the storage. It stands in the
@@ -52,31 +114,38 @@ func NewIDs(prefix string) *IDs {
 // Has reports whether the bucket holds key.
 func (ids *IDs) Has(bucket int64, key Key) bool {
 	b, ok := ids.buckets[bucket]
-	if !ok {
-		return false
-	}
-	_, ok = b.keys[key]
-	return ok
+	return ok && b.has(key)
 }
 
 // HasAny reports whether any of the buckets that match holds key.
 func (ids *IDs) HasAny(key Key, match func(bucket int64) bool) bool {
-	for number := range ids.buckets {
-		if match(number) && ids.Has(number, key) {
+	for number, b := range ids.buckets {
+		if match(number) && b.has(key) {
 			return true
 		}
 	}
 	return false
 }
 
+// Negative reports whether there are buckets with a number below zero.
+func (ids *IDs) Negative() bool { return ids.negative > 0 }
+
+func (ids *IDs) newBucket(number int64) *bucket {
+	b := &bucket{keys: map[Key]struct{}{}}
+	ids.buckets[number] = b
+	if number < 0 {
+		ids.negative++
+	}
+	return b
+}
+
 // Add puts key into the bucket.
 func (ids *IDs) Add(number int64, key Key) {
 	b, ok := ids.buckets[number]
 	if !ok {
-		b = &bucket{keys: map[Key]struct{}{}}
-		ids.buckets[number] = b
+		b = ids.newBucket(number)
 	}
-	if _, ok := b.keys[key]; ok {
+	if b.has(key) {
 		return
 	}
 	b.keys[key] = struct{}{}
@@ -87,7 +156,7 @@ func (ids *IDs) Add(number int64, key Key) {
 func (ids *IDs) Len() int {
 	n := 0
 	for _, b := range ids.buckets {
-		n += len(b.keys)
+		n += b.len()
 	}
 	return n
 }
@@ -104,6 +173,9 @@ func (ids *IDs) Drop(keep func(bucket int64) bool) {
 			ids.dropped = append(ids.dropped, chunk{number, n})
 		}
 		delete(ids.buckets, number)
+		if number < 0 {
+			ids.negative--
+		}
 	}
 }
 
@@ -154,30 +226,27 @@ func (ids *IDs) chunkName(bucket int64, n int) string {
 // broken is an error (promise 8).
 func (s *Store) LoadIDs(ctx context.Context, prefix string, index Index) (*IDs, error) {
 	ids := NewIDs(prefix)
-	for number, chunks := range index {
-		if chunks < 0 || chunks > maxChunks {
+	var all []chunk
+	for _, number := range slices.Sorted(maps.Keys(index)) {
+		chunks := index[number]
+		if chunks < 0 || chunks > maxChunks-len(all) {
 			return nil, s.broken(prefix, "has an impossible number of parts")
 		}
-		b := &bucket{keys: map[Key]struct{}{}}
-		b.chunks = chunks
-		ids.buckets[number] = b
+		ids.newBucket(number).chunks = chunks
 		for n := range chunks {
-			name := ids.chunkName(number, n)
-			data, err := s.client.Get(ctx, name)
-			if err != nil {
-				return nil, s.broken(name, fmt.Sprintf("can't be read: %v", err))
-			}
-			keys, ok := decodeChunk(data)
-			if !ok {
-				return nil, s.broken(name, "is missing or broken")
-			}
-			for _, key := range keys {
-				b.keys[key] = struct{}{}
-			}
-			if n == chunks-1 {
-				b.wrote(keys)
-			}
+			all = append(all, chunk{number, n})
 		}
+	}
+	name := func(i int) string { return ids.chunkName(all[i].bucket, all[i].n) }
+	err := s.readChunks(ctx, len(all), name, keySize, func(i int, content []byte) {
+		b := ids.buckets[all[i].bucket]
+		b.read = append(b.read, content)
+		if len(b.read) == b.chunks {
+			b.wrote(decodeKeys(content))
+		}
+	})
+	if err != nil {
+		return nil, err
 	}
 	return ids, nil
 }
@@ -190,14 +259,10 @@ func encodeChunk(keys []Key) []byte {
 	return seal(chunk)
 }
 
-func decodeChunk(chunk []byte) (keys []Key, ok bool) {
-	content, ok := unseal(chunk, keySize)
-	if !ok {
-		return nil, false
-	}
-	keys = make([]Key, 0, len(content)/keySize)
+func decodeKeys(content []byte) []Key {
+	keys := make([]Key, 0, len(content)/keySize)
 	for ; len(content) > 0; content = content[keySize:] {
 		keys = append(keys, Key(content[:keySize]))
 	}
-	return keys, true
+	return keys
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"runtime"
 	"testing"
@@ -45,7 +46,12 @@ func reload(t *testing.T, m *memory) (document, *IDs) {
 func contents(ids *IDs) map[int64]map[Key]struct{} {
 	all := map[int64]map[Key]struct{}{}
 	for number, b := range ids.buckets {
-		all[number] = b.keys
+		all[number] = maps.Clone(b.keys)
+		for _, content := range b.read {
+			for _, key := range decodeKeys(content) {
+				all[number][key] = struct{}{}
+			}
+		}
 	}
 	return all
 }
@@ -100,9 +106,9 @@ func TestChunksGrow(t *testing.T) {
 					require.NoError(t, keep(t, m.store(), ids, i))
 					var sizes []int
 					for part := range tt.chunks[i] {
-						keys, ok := decodeChunk(m.values[fmt.Sprintf("%s5.%d", prefix, part)])
+						content, ok := unseal(m.values[fmt.Sprintf("%s5.%d", prefix, part)], keySize)
 						require.True(t, ok)
-						sizes = append(sizes, len(keys))
+						sizes = append(sizes, len(content)/keySize)
 					}
 					assert.Equal(t, tt.chunks[i], sizes)
 					assert.Len(t, m.chunks(), len(tt.chunks[i]))
@@ -199,13 +205,7 @@ func TestBatchThatIsNotAtomic(t *testing.T) {
 		require.NoError(t, keep(t, m.store(), ids, 0))
 		saved := contents(ids)
 		for step := 1; step <= 15; step++ {
-			saved = map[int64]map[Key]struct{}{}
-			for number, b := range ids.buckets {
-				saved[number] = map[Key]struct{}{}
-				for k := range b.keys {
-					saved[number][k] = struct{}{}
-				}
-			}
+			saved = contents(ids)
 			if rng.IntN(3) == 0 {
 				gone := rng.Int64N(6)
 				ids.Drop(func(bucket int64) bool { return bucket != gone })
@@ -269,6 +269,7 @@ func TestLoadIDsRefuses(t *testing.T) {
 		{name: "storage fails", spoil: func(m *memory) { m.getErr = errDisk }, want: `the state "audit.ids.5.0" can't be read: the disk is full`},
 		{name: "more chunks than there are", index: Index{5: 3}, want: `the state "audit.ids.5.2" is missing or broken`},
 		{name: "negative", index: Index{5: -1}, want: `the state "audit.ids." has an impossible number of parts`},
+		{name: "too many in all", index: Index{5: 1, 6: maxChunks}, want: `the state "audit.ids." has an impossible number of parts`},
 		{name: "too many", index: Index{5: maxChunks + 1}, want: `the state "audit.ids." has an impossible number of parts`},
 		{name: "a bucket that is not there", index: Index{6: 1}, want: `the state "audit.ids.6.0" is missing or broken`},
 	} {
@@ -292,6 +293,167 @@ func TestLoadIDsRefuses(t *testing.T) {
 			_, err := m.store().LoadIDs(t.Context(), prefix, index)
 			require.EqualError(t, err, "storage file_storage: "+tt.want+advice)
 		})
+	}
+}
+
+// Chunks are read some at once. That must not hide which one is broken.
+func TestLoadIDsInBatches(t *testing.T) {
+	t.Parallel()
+	m, ids := newMemory(), NewIDs(prefix)
+	const buckets, chunks = 3, readAtOnce - 10
+	n := uint64(0)
+	for range chunks {
+		for number := range int64(buckets) {
+			for range openChunk {
+				ids.Add(number, key(n))
+				n++
+			}
+		}
+		require.NoError(t, keep(t, m.store(), ids, 0))
+	}
+	require.Len(t, m.chunks(), buckets*chunks)
+
+	whole := m.clone()
+	again, err := whole.store().LoadIDs(t.Context(), prefix, ids.Index())
+	require.NoError(t, err)
+	assert.Equal(t, contents(ids), contents(again))
+	assert.Equal(t, 3, whole.reads)
+
+	for _, name := range []string{"0.0", "1.9", "1.10", "1.11", "2.19", "2.20", "2.117"} {
+		for _, spoilt := range [][]byte{nil, m.values[prefix+name][:chunkHeader+keySize]} {
+			broken := m.clone()
+			broken.values[prefix+name] = spoilt
+			_, err := broken.store().LoadIDs(t.Context(), prefix, ids.Index())
+			require.ErrorContains(t, err, fmt.Sprintf("the state %q is missing or broken; restore", prefix+name))
+		}
+	}
+}
+
+// What was loaded stays as it was read until it is asked for, bucket by
+// bucket, and answers the same before and after.
+func TestLoadedBuckets(t *testing.T) {
+	t.Parallel()
+	const number, other = 5, 6
+	odd := func(ids *IDs) { ids.HasAny(key(9999), func(int64) bool { return true }) }
+	for _, tt := range []struct {
+		name string
+		ask  func(ids *IDs)
+		// read are the buckets that stay as they were read.
+		read []int64
+	}{
+		{name: "not asked for", ask: func(*IDs) {}, read: []int64{number, other}},
+		{name: "an odd entry", ask: odd, read: []int64{number, other}},
+		{name: "a bucket that no poll needs", ask: func(ids *IDs) {
+			for range 10 * maxSearches {
+				ids.HasAny(key(9999), func(bucket int64) bool { return bucket < 0 })
+				ids.Has(number+100, key(1))
+			}
+		}, read: []int64{number, other}},
+		{name: "new entries", ask: func(ids *IDs) {
+			for n := range uint64(maxSearches + 1) {
+				ids.Add(number, key(1000+n))
+			}
+		}, read: []int64{other}},
+		{name: "known entries", ask: func(ids *IDs) {
+			for range maxSearches + 1 {
+				ids.Has(number, key(1))
+			}
+		}, read: []int64{other}},
+		{name: "many odd entries", ask: func(ids *IDs) {
+			for range maxSearches + 1 {
+				odd(ids)
+			}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			m, ids := newMemory(), NewIDs(prefix)
+			for n := range uint64(3 * openChunk) {
+				ids.Add(number+int64(n%2), key(n))
+				if n%150 == 149 {
+					require.NoError(t, keep(t, m.store(), ids, 0))
+				}
+			}
+			require.NoError(t, keep(t, m.store(), ids, 0))
+			tt.ask(ids)
+			_, again := reload(t, m)
+			tt.ask(again)
+			var read []int64
+			for number, b := range again.buckets {
+				if b.read != nil {
+					read = append(read, number)
+				}
+			}
+			assert.ElementsMatch(t, tt.read, read)
+			assert.Equal(t, contents(ids), contents(again))
+			assert.Equal(t, ids.Len(), again.Len())
+			assert.Equal(t, ids.Index(), again.Index())
+			for _, b := range []int64{number, other, number + 100, -1} {
+				for n := range uint64(4 * openChunk) {
+					require.Equal(t, ids.Has(b, key(n)), again.Has(b, key(n)), "id %d in %d", n, b)
+				}
+			}
+			require.NoError(t, keep(t, m.store(), again, 1))
+			_, again = reload(t, m)
+			assert.Equal(t, contents(ids), contents(again))
+		})
+	}
+}
+
+// Whatever is done with the set, with restarts in between, it is as a plain
+// one that is all in memory.
+func TestIDsAgainstPlainSet(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(60) {
+		rng := rand.New(rand.NewPCG(seed, 11))
+		m, ids := newMemory(), NewIDs(prefix)
+		plain := map[int64]map[Key]struct{}{}
+		has := func(number int64, k Key) bool {
+			_, ok := plain[number][k]
+			return ok
+		}
+		// Negative buckets are there as well, and ids are few enough to come again.
+		bucket := func() int64 { return rng.Int64N(5) - 2 }
+		id := func() Key { return key(rng.Uint64N(600)) }
+		for step := range 400 {
+			switch rng.IntN(20) {
+			case 0:
+				limit := bucket()
+				ids.Drop(func(number int64) bool { return number != limit })
+				delete(plain, limit)
+			case 1, 2:
+				require.NoError(t, keep(t, m.store(), ids, step))
+				_, ids = reload(t, m)
+			case 3:
+				require.NoError(t, keep(t, m.store(), ids, step))
+			case 4, 5, 6:
+				number := bucket()
+				for range 1 + rng.IntN(2*openChunk) {
+					k := id()
+					ids.Add(number, k)
+					if plain[number] == nil {
+						plain[number] = map[Key]struct{}{}
+					}
+					plain[number][k] = struct{}{}
+				}
+			case 7, 8:
+				k, from := id(), bucket()
+				want := false
+				for number := range plain {
+					want = want || number >= from && has(number, k)
+				}
+				require.Equal(t, want, ids.HasAny(k, func(number int64) bool { return number >= from }))
+			default:
+				number, k := bucket(), id()
+				require.Equal(t, has(number, k), ids.Has(number, k))
+			}
+			want := 0
+			for _, keys := range plain {
+				want += len(keys)
+			}
+			require.Equal(t, want, ids.Len(), "seed %d, step %d", seed, step)
+		}
+		require.Equal(t, plain, contents(ids))
 	}
 }
 
@@ -334,16 +496,15 @@ func TestSavedSize(t *testing.T) {
 // Not parallel, because it measures the heap.
 func TestMemoryPerID(t *testing.T) {
 	const count = 1_000_000
+	heap := func() int64 {
+		runtime.GC()
+		var stats runtime.MemStats
+		runtime.ReadMemStats(&stats)
+		return int64(stats.HeapAlloc)
+	}
 	for _, hours := range []int64{1, 37, 1110} {
 		t.Run(fmt.Sprintf("%d hours", hours), func(t *testing.T) {
-			heap := func() uint64 {
-				runtime.GC()
-				var stats runtime.MemStats
-				runtime.ReadMemStats(&stats)
-				return stats.HeapAlloc
-			}
 			m, ids := newMemory(), NewIDs(prefix)
-			before := heap()
 			var k Key
 			for n := range int64(count) {
 				binary.BigEndian.PutUint64(k[:], uint64(n)*0x9e3779b97f4a7c15)
@@ -352,11 +513,31 @@ func TestMemoryPerID(t *testing.T) {
 					require.NoError(t, keep(t, m.store(), ids, 0))
 				}
 			}
-			m.values = nil
-			perID := float64(heap()-before) / count
+			full := heap()
 			assert.Equal(t, count, ids.Len())
+			index := ids.Index()
+			empty := heap() // the ids are not held any more
+			perID := float64(full-empty) / count
 			assert.LessOrEqual(t, perID, 45.0)
-			t.Logf("%.1f B in memory for each id", perID)
+
+			// After a start it is less, and no more while that becomes the same.
+			ids, err := m.store().LoadIDs(t.Context(), prefix, index)
+			require.NoError(t, err)
+			loaded := float64(heap()-empty) / count
+			assert.LessOrEqual(t, loaded, 20.0)
+			most := 0.0
+			for number := range hours {
+				for range maxSearches + 1 {
+					ids.Has(number, Key{})
+				}
+				if number%(hours/10+1) == 0 || number == hours-1 {
+					most = max(most, float64(heap()-empty)/count)
+				}
+			}
+			assert.LessOrEqual(t, most, 45.0)
+			assert.Equal(t, count, ids.Len())
+			runtime.KeepAlive(m)
+			t.Logf("%.1f B in memory for each id; %.1f B after a start, then at most %.1f B", perID, loaded, most)
 		})
 	}
 }

@@ -185,10 +185,12 @@ func (r *Rows) prepare(do func(*storage.Operation) error) error {
 			chunk = line{key, row}.appendTo(chunk)
 		}
 	}
+	var last []line
 	if chunk != nil {
 		if err := write(); err != nil {
 			return err
 		}
+		last = decodeLines(chunk[chunkHeader:])
 	}
 	for extra := r.tried - 1; extra >= n; extra-- {
 		if err := do(storage.DeleteOperation(r.chunkName(r.next, extra))); err != nil {
@@ -200,7 +202,6 @@ func (r *Rows) prepare(do func(*storage.Operation) error) error {
 	r.dead = append(r.dead, RowIndex{r.generation, r.chunks + 1})
 	r.generation, r.next, r.tried, r.all = r.next, r.next+1, 0, false
 	r.chunks, r.lines = n, r.Len()
-	last, _ := decodeLines(chunk)
 	r.wrote(last)
 	return nil
 }
@@ -241,16 +242,9 @@ func (s *Store) LoadRows(ctx context.Context, prefix string, index RowIndex) (*R
 	}
 	r := NewRows(prefix)
 	r.generation, r.chunks = index.Generation, index.Chunks
-	for n := range index.Chunks {
-		name := r.chunkName(index.Generation, n)
-		data, err := s.client.Get(ctx, name)
-		if err != nil {
-			return nil, s.broken(name, fmt.Sprintf("can't be read: %v", err))
-		}
-		lines, ok := decodeLines(data)
-		if !ok {
-			return nil, s.broken(name, "is missing or broken")
-		}
+	name := func(n int) string { return r.chunkName(index.Generation, n) }
+	err := s.readChunks(ctx, index.Chunks, name, lineSize, func(n int, content []byte) {
+		lines := decodeLines(content)
 		for _, l := range lines {
 			r.shard(l.key).set(l.key, l.row)
 		}
@@ -258,6 +252,9 @@ func (s *Store) LoadRows(ctx context.Context, prefix string, index RowIndex) (*R
 		if n == index.Chunks-1 {
 			r.wrote(lines)
 		}
+	})
+	if err != nil {
+		return nil, err
 	}
 	return r, s.findDead(ctx, r)
 }
@@ -302,16 +299,12 @@ func (l line) appendTo(chunk []byte) []byte {
 	return binary.BigEndian.AppendUint32(chunk, l.row.Count)
 }
 
-func decodeLines(chunk []byte) (lines []line, ok bool) {
-	content, ok := unseal(chunk, lineSize)
-	if !ok {
-		return nil, false
-	}
-	lines = make([]line, 0, len(content)/lineSize)
+func decodeLines(content []byte) []line {
+	lines := make([]line, 0, len(content)/lineSize)
 	for ; len(content) > 0; content = content[lineSize:] {
 		lines = append(lines, line{Key(content[:keySize]), Row{
 			binary.BigEndian.Uint32(content[keySize:]), binary.BigEndian.Uint32(content[keySize+4:]),
 		}})
 	}
-	return lines, true
+	return lines
 }

@@ -72,9 +72,9 @@ func sizes(t *testing.T, m *memory, index RowIndex) []int {
 	t.Helper()
 	var all []int
 	for n := range index.Chunks {
-		lines, ok := decodeLines(m.values[fmt.Sprintf("%s%d.%d", prefix, index.Generation, n)])
+		content, ok := unseal(m.values[fmt.Sprintf("%s%d.%d", prefix, index.Generation, n)], lineSize)
 		require.True(t, ok)
-		all = append(all, len(lines))
+		all = append(all, len(content)/lineSize)
 	}
 	return all
 }

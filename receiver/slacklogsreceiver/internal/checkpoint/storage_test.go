@@ -28,7 +28,9 @@ type memory struct {
 	// written is what the last batch wrote, keys included, and most what the
 	// largest did.
 	written, most int
-	getErr        error
+	// reads is how many batches got something.
+	reads  int
+	getErr error
 }
 
 func newMemory() *memory { return &memory{values: map[string][]byte{}} }
@@ -51,6 +53,12 @@ func (m *memory) Batch(_ context.Context, ops ...*storage.Operation) error {
 		before = maps.Clone(m.values)
 	}
 	m.written = 0
+	if slices.ContainsFunc(ops, func(op *storage.Operation) bool { return op.Type == storage.Get }) {
+		m.reads++
+		if m.getErr != nil {
+			return m.getErr
+		}
+	}
 	for _, op := range ops {
 		if op.Type == storage.Get {
 			op.Value = bytes.Clone(m.values[op.Key])

@@ -166,7 +166,7 @@ func (a *audit) take(w *walk, e jsonstream.Element) (older bool) {
 	key := checkpoint.Key(entry.Key)
 	_, known := a.pending[key]
 	known = known || a.ids.Has(bucket, key) ||
-		a.ids.HasAny(key, func(other int64) bool { return other < 0 || !covered })
+		(!covered || a.ids.Negative()) && a.ids.HasAny(key, func(other int64) bool { return other < 0 || !covered })
 	if covered {
 		w.pass(entry.Date)
 	}
