@@ -8,6 +8,7 @@ SEEDS ?= 300
 SEED ?=
 FROM ?=
 MINUTES ?= 10
+RATE ?= 30
 BENCH ?= .
 FORMAT ?=
 
@@ -60,6 +61,11 @@ sim: ## Let the poll engine live through SEEDS (300) random bad days; SEED=n rep
 soak: collector ## Let the built collector live MINUTES (10) under load and faults: nothing may grow, be lost or repeat
 	SOAK_MINUTES='$(MINUTES)' SLACKLOGS_COLLECTOR='$(CURDIR)/$(COLLECTOR)' \
 	  go test -count=1 -v -run '^TestSoak$$' -timeout 0 ./internal/crashtest
+
+.PHONY: outage
+outage: collector ## Let the built collector catch up with a day of a million entries, with RATE (30) calls a minute
+	OUTAGE_RATE='$(RATE)' SLACKLOGS_COLLECTOR='$(CURDIR)/$(COLLECTOR)' \
+	  go test -count=1 -v -run '^TestOutage$$' -timeout 0 ./internal/crashtest
 
 .PHONY: broken
 broken: ## Show that the simulations notice broken engines
