@@ -165,7 +165,7 @@ func (c *Converter) collect(in *field, n jsonstream.Node) {
 	var overflow []byte
 	next := &in.first
 	for key, value := range n.Members() {
-		if len(key.Bytes()) == 0 {
+		if len(bytes.TrimSpace(key.Bytes())) == 0 { // Elasticsearch refuses a record with such a name
 			c.malformed = true
 			continue
 		}
