@@ -14,12 +14,14 @@ FORMAT ?=
 
 COLLECTOR := bin/otelcol-slacklogs
 HELPER := bin/slacklogs
+HELPER_LDFLAGS := -s -w -X github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/verb.Version=$(VERSION)
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 # What the binaries are built from, so that they are built only when it changed.
 SOURCES := go.mod go.sum $(shell find cmd internal receiver -type f ! -name '*_test.go' ! -name '*.md' ! -path '*/testdata/*' 2>/dev/null)
 
 .PHONY: help
 help: ## Print this
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F '|' '{printf "  %-11s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F '|' '{printf "  %-12s %s\n", $$1, $$2}'
 
 .PHONY: run
 run: collector helper ## Show Slack's logs on the terminal: with SLACK_TOKEN set Slack's, otherwise a simulator's
@@ -38,10 +40,28 @@ $(COLLECTOR): builder-config.yaml internal/tools/go.mod $(SOURCES)
 helper: $(HELPER) ## Build bin/slacklogs, the command-line helper
 
 $(HELPER): $(SOURCES)
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/verb.Version=$(VERSION)' -o $@ ./cmd/slacklogs
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(HELPER_LDFLAGS)' -o $@ ./cmd/slacklogs
+
+.PHONY: binaries
+binaries: ## Build both binaries, static, for PLATFORMS (linux and darwin, amd64 and arm64) into dist/OS/ARCH
+	rm -rf dist
+# An empty folder, for deploy/Dockerfile: an image from scratch has no command that could make one.
+	mkdir -p dist/state
+	env dist.version=$(VERSION) $(TOOL) builder --config builder-config.yaml --skip-compilation
+# Without what git knows of the sources: a clone, an archive and a container's copy of them give the same bytes.
+	@set -e; for platform in $(PLATFORMS); do \
+	  export CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/}; set -x; \
+	  go build -C .build -trimpath -buildvcs=false -ldflags '-s -w' -o '$(CURDIR)'/dist/$$platform/otelcol-slacklogs .; \
+	  go build -trimpath -buildvcs=false -ldflags '$(HELPER_LDFLAGS)' -o dist/$$platform/slacklogs ./cmd/slacklogs; \
+	  { set +x; } 2>/dev/null; \
+	done
+
+.PHONY: dist
+dist: binaries ## Pack them into dist/slacklogs_VERSION_OS_ARCH.tar.gz, with SHA256SUMS
+	scripts/dist.sh $(VERSION) $(PLATFORMS)
 
 .PHONY: test
-test: unit sim broken fuzz crash leader ## All tests that a change must pass
+test: unit sim broken fuzz crash leader schemas alerts deploy-check e2e ## All tests that a change must pass
 
 .PHONY: unit
 unit: ## Unit tests, with the race detector
@@ -83,13 +103,37 @@ crash: collector helper ## Tests on the built collector: killed, restarted, the 
 	$(if $(CRASH_TESTS),SLACKLOGS_COLLECTOR='$(CURDIR)/$(COLLECTOR)' SLACKLOGS_HELPER='$(CURDIR)/$(HELPER)' \
 	  go test -count=1 -v $(addprefix ./,$(CRASH_TESTS)))
 
+.PHONY: dist-check
+dist-check: dist ## Look into what dist has made: checksums, platforms, nothing of this machine
+	SLACKLOGS_DIST='$(CURDIR)/dist' VERSION='$(VERSION)' go test -count=1 -v -run '^TestDist$$' ./internal/crashtest
+
+.PHONY: deploy-check
+deploy-check: ## Check deploy/ with Kubernetes' and BuildKit's own code; crash runs its configuration and its unit
+	cd test/deploy && go test -count=1 ./...
+
 # Modules of their own, so that nobody else has to build what they need.
-MODULES := test/leader
+MODULES := test/leader test/schemas test/deploy test/e2e
 
 # Without the race detector: creating a second of these extensions in a process races with the first one's calls.
 .PHONY: leader
 leader: ## Test the takeover with the real extension k8s_leader_elector
 	cd test/leader && go test -count=1 ./...
+
+.PHONY: schemas
+schemas: ## Test examples/schemas with the real transform processor
+	cd test/schemas && go test -count=1 ./...
+
+# promtool comes with Debian's package prometheus; .ci/run installs it.
+.PHONY: alerts
+alerts: ## Test the alerts with promtool; where it is not installed, say so
+	@if command -v promtool >/dev/null || [ -n "$$CI" ]; then set -ex; \
+	  promtool check rules examples/prometheus/alerts.yml; \
+	  promtool test rules examples/prometheus/*_test.yml; \
+	else echo 'The alerts are not tested: there is no promtool. It is in the package prometheus.'; fi
+
+.PHONY: e2e
+e2e: ## Run the examples for backends with the real exporters, and compare what arrives
+	cd test/e2e && go test -count=1 ./...
 
 .PHONY: bench
 bench: ## Measure the goals for CPU, memory and calls, in one run; FORMAT=json prints an object a goal
@@ -127,4 +171,4 @@ tidy-check: ## Fail if go.mod is not tidy
 
 .PHONY: clean
 clean: ## Remove what was built, and what `make run` keeps
-	rm -rf bin .build .run
+	rm -rf bin .build .run dist
