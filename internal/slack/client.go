@@ -415,11 +415,13 @@ func (c *Client) send(ctx context.Context, ans *answer, r request) *Error {
 // readBody reads a body up to limit. Slack says how long it is; a buffer that
 // grows would be garbage several times as long.
 func readBody(resp *http.Response, limit int64) ([]byte, error) {
-	var body bytes.Buffer
-	if n := resp.ContentLength; n > 0 {
-		body.Grow(int(min(n, limit, maxTrusted)) + bytes.MinRead)
+	r := io.LimitReader(resp.Body, limit)
+	n := min(resp.ContentLength, limit)
+	if n <= 0 || n > maxTrusted {
+		return io.ReadAll(r)
 	}
-	_, err := body.ReadFrom(io.LimitReader(resp.Body, limit))
+	body := bytes.NewBuffer(make([]byte, 0, n+bytes.MinRead))
+	_, err := body.ReadFrom(r)
 	return body.Bytes(), err
 }
 

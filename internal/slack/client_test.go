@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -380,6 +381,31 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 			assert.NotContains(t, err.Error(), second.URL)
 			assert.Zero(t, elsewhere.Load())
 		})
+	}
+}
+
+// TestDamagedAnswer says that nothing of an answer is handed over that may have been changed on the way, which only its
+// last bytes tell. What came over TLS has not been.
+func TestDamagedAnswer(t *testing.T) {
+	t.Parallel()
+	body := []byte(gzipped(t, `{"entries":[{"id":"a"},{"id":"b"}]}`))
+	body[len(body)-5]++ // of the checksum
+	for _, tt := range []struct {
+		name string
+		tls  *tls.ConnectionState
+		want []string
+	}{
+		{"plain", nil, nil},
+		{"over TLS", &tls.ConnectionState{}, []string{`{"id":"a"}`, `{"id":"b"}`}},
+	} {
+		client := newClient(roundTripper(func(r *http.Request) (*http.Response, error) {
+			resp, err := fixed(200, string(body), "Content-Encoding", "gzip")(r)
+			resp.TLS, resp.ContentLength = tt.tls, int64(len(body))
+			return resp, err
+		}), &testClock{now: startTime}, nil)
+		texts, _, err := readPage(t.Context(), client, query())
+		assert.Equal(t, CodeUnreadable, asError(t, err).Code, tt.name)
+		assert.Equal(t, tt.want, texts, tt.name)
 	}
 }
 
