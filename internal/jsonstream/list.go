@@ -28,12 +28,11 @@ func (e *SyntaxError) Error() string {
 
 const (
 	firstBuffer = 64 << 10
+	// maxKept is for how many values of an element memory is kept.
+	maxKept = 1 << 14
 	// A reader that returns nothing this often in a row is taken to be stuck.
 	maxEmptyReads = 100
 )
-
-// maxKept is for how many values the memory is kept from answer to answer.
-const maxKept = 1 << 14
 
 // window is the memory that an answer begins with.
 type window struct {
@@ -41,7 +40,7 @@ type window struct {
 	elements Parser
 }
 
-// windows are kept: a poll makes an answer a second, and most are small.
+// windows are kept from answer to answer, as most are small.
 var windows = sync.Pool{New: func() any { return new(window) }}
 
 // Element is one of a list.
@@ -53,9 +52,10 @@ type Element struct {
 }
 
 // NewElement parses a text that is an element by itself.
-func NewElement(text []byte) Element { return new(Parser).element(text) }
+func NewElement(text []byte) Element { return new(Parser).Element(text) }
 
-func (p *Parser) element(text []byte) Element {
+// Element is NewElement for many texts: it is valid until the next one.
+func (p *Parser) Element(text []byte) Element {
 	root, err := p.Parse(text)
 	if err != nil {
 		root = Node{}
@@ -83,7 +83,7 @@ type Answer struct {
 func List(r io.Reader, key string, limit int64, yield func(Element) error) (Answer, error) {
 	w := windows.Get().(*window)
 	defer func() {
-		if cap(w.elements.tape) <= maxKept {
+		if cap(w.elements.tape) <= maxKept && cap(w.elements.decoded) <= firstBuffer {
 			w.elements = Parser{tape: w.elements.tape, decoded: w.elements.decoded}
 			windows.Put(w)
 		}
@@ -185,7 +185,7 @@ func (s *stream) element(p *Parser) (Element, error) {
 	if err != nil {
 		return Element{}, err
 	}
-	return p.element(text), nil
+	return p.Element(text), nil
 }
 
 // more reads the comma before another element, or the closing bracket when there is none.

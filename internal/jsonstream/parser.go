@@ -167,10 +167,11 @@ func (p *Parser) open(kind Kind, depth int) (at int32, err error) {
 	if depth == MaxDepth {
 		return 0, p.mistake("nested too deeply")
 	}
-	p.tape = append(p.tape, value{kind: kind, start: int32(p.pos)})
+	at = int32(len(p.tape))
+	p.push(kind, p.pos)
 	p.pos++
 	p.space()
-	return int32(len(p.tape) - 1), nil
+	return at, nil
 }
 
 func (p *Parser) close(at int32) {
@@ -178,11 +179,27 @@ func (p *Parser) close(at int32) {
 	p.tape[at].next = int32(len(p.tape))
 }
 
-// scalar puts a value on the tape that started at start and ends here.
-func (p *Parser) scalar(v value) {
-	v.end = int32(p.pos)
-	v.next = int32(len(p.tape) + 1)
-	p.tape = append(p.tape, v)
+// push puts a value on the tape. It is filled in there, field by field: to copy it there whole takes the processor
+// longer than all the rest.
+func (p *Parser) push(kind Kind, start int) *value {
+	n := len(p.tape)
+	if n < cap(p.tape) {
+		p.tape = p.tape[:n+1]
+	} else {
+		p.tape = append(p.tape, value{})
+	}
+	v := &p.tape[n]
+	v.kind, v.copied, v.name, v.repeated = kind, false, false, false
+	v.start, v.count = int32(start), 0
+	return v
+}
+
+// scalar puts a value on the tape that ends here. It stands for what is from…to in the text.
+func (p *Parser) scalar(kind Kind, start, from, to int) *value {
+	v := p.push(kind, start)
+	v.end, v.next = int32(p.pos), int32(len(p.tape))
+	v.from, v.to = int32(from), int32(to)
+	return v
 }
 
 func nameBit(name []byte) uint64 {
@@ -241,22 +258,22 @@ func plain(text []byte) int {
 }
 
 func (p *Parser) str(name bool) error {
-	from := p.pos + 1
-	v := value{kind: String, name: name, start: int32(p.pos), from: int32(from)}
-	p.pos = from + plain(p.text[from:])
-	if p.pos == len(p.text) || p.text[p.pos] != '"' {
-		return p.decode(v)
+	start := p.pos
+	to := start + 1 + plain(p.text[start+1:])
+	p.pos = to
+	if to == len(p.text) || p.text[to] != '"' {
+		return p.decode(name, start)
 	}
-	v.to = int32(p.pos)
 	p.pos++
-	p.scalar(v)
+	p.scalar(String, start, start+1, to).name = name
 	return nil
 }
 
 // decode reads on in a string that is not plain to its end.
-func (p *Parser) decode(v value) error {
+func (p *Parser) decode(name bool, start int) error {
 	text := p.text
-	done := int(v.from) // up to here the string is in decoded, once it is copied
+	from, copied := start+1, false
+	done := from // up to here the string is in decoded, once it is copied
 	for {
 		p.pos += plain(text[p.pos:])
 		if p.pos == len(text) {
@@ -279,21 +296,22 @@ func (p *Parser) decode(v value) error {
 			p.pos += size // a character that stands for itself
 			continue
 		}
-		if !v.copied {
-			v.copied, v.from = true, int32(len(p.decoded))
+		if !copied {
+			copied, from = true, len(p.decoded)
 		}
 		p.decoded = append(p.decoded, text[done:p.pos]...)
 		p.decoded = utf8.AppendRune(p.decoded, r)
 		p.pos += size
 		done = p.pos
 	}
-	v.to = int32(p.pos)
-	if v.copied {
+	to := p.pos
+	if copied {
 		p.decoded = append(p.decoded, text[done:p.pos]...)
-		v.to = int32(len(p.decoded))
+		to = len(p.decoded)
 	}
 	p.pos++
-	p.scalar(v)
+	v := p.scalar(String, start, from, to)
+	v.name, v.copied = name, copied
 	return nil
 }
 
@@ -353,7 +371,7 @@ func hex4(text []byte) (r rune, ok bool) {
 }
 
 func (p *Parser) number() error {
-	v := value{kind: Number, start: int32(p.pos), from: int32(p.pos)}
+	start := p.pos
 	p.take('-')
 	if !p.take('0') && !p.digits() {
 		return p.mistake("a value is missing or unknown")
@@ -369,8 +387,7 @@ func (p *Parser) number() error {
 			return p.mistake("a number without digits")
 		}
 	}
-	v.to = int32(p.pos)
-	p.scalar(v)
+	p.scalar(Number, start, start, p.pos)
 	return nil
 }
 
@@ -386,9 +403,9 @@ func (p *Parser) word(kind Kind, word string) error {
 	if len(p.text)-p.pos < len(word) || string(p.text[p.pos:p.pos+len(word)]) != word {
 		return p.mistake("a value is missing or unknown")
 	}
-	v := value{kind: kind, start: int32(p.pos), from: int32(p.pos), to: int32(p.pos + len(word))}
+	start := p.pos
 	p.pos += len(word)
-	p.scalar(v)
+	p.scalar(kind, start, start, p.pos)
 	return nil
 }
 

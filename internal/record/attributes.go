@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
@@ -85,14 +86,13 @@ const (
 	// filling the memory.
 	maxRemembered     = 4096
 	maxRememberedName = 64
-	maxLayouts        = 512
 )
 
 // place is where something stands that other attributes are made of as well.
 type place uint8
 
 const (
-	elsewhere place = iota
+	elsewhere place = iota // of all others; nobody looks there
 	atActorID
 	atActorEmail
 	atActorName
@@ -165,7 +165,7 @@ func (c *Converter) collect(in *field, n jsonstream.Node) {
 	var overflow []byte
 	next := &in.first
 	for key, value := range n.Members() {
-		if len(bytes.TrimSpace(key.Bytes())) == 0 { // Elasticsearch refuses a record with such a name
+		if blank(key.Bytes()) { // Elasticsearch refuses a record with such a name
 			c.malformed = true
 			continue
 		}
@@ -186,7 +186,12 @@ func (c *Converter) collect(in *field, n jsonstream.Node) {
 		}
 		next = &f.next
 		c.at[f.place] = value
-		if value.Kind() != jsonstream.Null && !c.visit(f, value) {
+		switch {
+		case f.rule == asText && value.Scalar(): // most are
+			if c.all || f.core && c.core {
+				c.addStr(f.name, value.Str())
+			}
+		case value.Kind() != jsonstream.Null && !c.visit(f, value):
 			c.malformed = true
 		}
 	}
@@ -194,6 +199,11 @@ func (c *Converter) collect(in *field, n jsonstream.Node) {
 		overflow[0] = '{'
 		c.addStr(in.name+"_overflow", string(append(overflow, '}')))
 	}
+}
+
+// blank tells whether there is nothing but white space.
+func blank(key []byte) bool {
+	return len(key) == 0 || (key[0] <= ' ' || key[0] >= utf8.RuneSelf) && len(bytes.TrimSpace(key)) == 0
 }
 
 // visit makes attributes of one value and tells whether it fits its field.
@@ -265,9 +275,20 @@ func flat(n jsonstream.Node) bool {
 	return n.Kind() == jsonstream.Array
 }
 
-func (c *Converter) addStr(name, value string) {
-	c.attrs = append(c.attrs, attribute{name: name, str: value})
+// add adds an attribute to be filled in.
+func (c *Converter) add(name string, form form) *attribute {
+	n := len(c.attrs)
+	if n < cap(c.attrs) {
+		c.attrs = c.attrs[:n+1]
+	} else {
+		c.attrs = append(c.attrs, attribute{})
+	}
+	a := &c.attrs[n]
+	a.name, a.form = name, form
+	return a
 }
+
+func (c *Converter) addStr(name, value string) { c.add(name, formStr).str = value }
 
 // addSome adds a string that says something.
 func (c *Converter) addSome(name, value string) {
@@ -285,20 +306,21 @@ func (c *Converter) addList(name string, values []string) {
 // addStrs adds what was put at the end of strs, if anything.
 func (c *Converter) addStrs(name string, from int) {
 	if n := len(c.strs) - from; n > 0 {
-		c.attrs = append(c.attrs, attribute{name: name, form: formList, num: int64(from), len: int32(n)})
+		a := c.add(name, formList)
+		a.num, a.len = int64(from), int32(n)
 	}
 }
 
 func (c *Converter) addInt(name string, value int64) {
-	c.attrs = append(c.attrs, attribute{name: name, form: formInt, num: value})
+	c.add(name, formInt).num = value
 }
 
 func (c *Converter) addBool(name string, value bool) {
-	form := formFalse
 	if value {
-		form = formTrue
+		c.add(name, formTrue)
+	} else {
+		c.add(name, formFalse)
 	}
-	c.attrs = append(c.attrs, attribute{name: name, form: form})
 }
 
 // addAddress adds an IP address. Slack also has "redacted" and cut ones in its place.
@@ -396,27 +418,37 @@ func (c *Converter) set(to pcommon.Value, a *attribute) {
 // layout is a map with the names of a record's attributes, and no values. Most records have the same names as one
 // before; a copy of that map costs less than to look for each name among those that are there already, as putting it
 // into a map does.
-type layout pcommon.Map
+type layout struct {
+	names pcommon.Map
+	known bool
+	// used is set when it fitted, and cleared when another would take its place, once.
+	used bool
+}
 
-const maxLayout = 8 << 10 // bytes of names
+const (
+	maxLayouts = 1024
+	// What a layout may hold: odd entries have thousands of names, or long ones.
+	maxLayoutNames = 128
+	maxLayoutBytes = 4 << 10
+)
 
-// layoutOf is what the layout of these attributes is remembered by. Two may share it.
-func layoutOf(attrs []attribute) (key uint64) {
+// layoutPlace is the one of maxLayouts places where the layout of these attributes is looked for.
+func layoutPlace(attrs []attribute) int {
+	var key uint64
 	for i := range attrs {
-		name := attrs[i].name
+		name := attrs[i].name // never empty
 		key = (key ^ uint64(len(name))<<8 ^ uint64(name[len(name)-1])) * 0x100000001b3
 	}
-	return key
+	return int((key >> 32) % maxLayouts)
 }
 
 // fits tells whether the layout is that of these attributes.
-func (l layout) fits(attrs []attribute) bool {
-	names := pcommon.Map(l)
-	if names.Len() != len(attrs) {
+func (l *layout) fits(attrs []attribute) bool {
+	if !l.known || l.names.Len() != len(attrs) {
 		return false
 	}
 	i := 0
-	for name := range names.All() {
+	for name := range l.names.All() {
 		if name != attrs[i].name {
 			return false
 		}
@@ -425,12 +457,26 @@ func (l layout) fits(attrs []attribute) bool {
 	return true
 }
 
+// learn makes it the layout of these attributes, which have names of so many bytes, unless the one that is there is in
+// use.
+func (l *layout) learn(attrs []attribute, size int) {
+	if l.used || len(attrs) > maxLayoutNames || size > maxLayoutBytes {
+		l.used = false
+		return
+	}
+	*l = layout{names: pcommon.NewMap(), known: true}
+	l.names.EnsureCapacity(len(attrs))
+	for i := range attrs {
+		l.names.PutEmpty(attrs[i].name)
+	}
+}
+
 // writeAttributes writes the attributes. Of two with the same name, as from a.b and a_b, the last stays.
 func (c *Converter) writeAttributes(to pcommon.Map) {
-	key := layoutOf(c.attrs)
-	known, ok := c.layouts[key]
-	if ok && known.fits(c.attrs) {
-		pcommon.Map(known).CopyTo(to)
+	l := &c.layouts[layoutPlace(c.attrs)]
+	if l.fits(c.attrs) {
+		l.used = true
+		l.names.CopyTo(to)
 		i := 0
 		for _, value := range to.All() {
 			c.set(value, &c.attrs[i])
@@ -445,12 +491,7 @@ func (c *Converter) writeAttributes(to pcommon.Map) {
 		c.set(to.PutEmpty(a.name), a)
 		size += len(a.name)
 	}
-	if to.Len() == len(c.attrs) && !ok && len(c.layouts) < maxLayouts && size <= maxLayout {
-		l := pcommon.NewMap()
-		l.EnsureCapacity(len(c.attrs))
-		for i := range c.attrs {
-			l.PutEmpty(c.attrs[i].name)
-		}
-		c.layouts[key] = layout(l)
+	if to.Len() == len(c.attrs) {
+		l.learn(c.attrs, size)
 	}
 }

@@ -66,9 +66,9 @@ type Converter struct {
 	top        field
 	fields     int
 	eventNames map[eventName]string
-	layouts    map[uint64]layout
+	layouts    [maxLayouts]layout
 
-	// Of the last entry:
+	// Of the last entry, valid until it is appended: what it is made of belongs to whoever parsed it.
 	text      []byte          // valid UTF-8
 	root      jsonstream.Node // absent if it is no object
 	entry     Entry
@@ -92,7 +92,6 @@ func New(opts Options) *Converter {
 		core:       opts.Attributes == AttributesCore,
 		top:        field{name: "slack", rule: asObject},
 		eventNames: map[eventName]string{},
-		layouts:    map[uint64]layout{},
 	}
 }
 

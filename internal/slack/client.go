@@ -140,9 +140,9 @@ type Page struct {
 func (p *Page) Date() time.Time { return p.answer.date }
 
 // Each hands over the page's entries in Slack's order, each valid only during
-// the call, and returns the cursor of the next page, empty
-// at the end. An error of yield is returned as it is. Entries handed over
-// before an answer turned out to be unreadable are good.
+// the call, and returns the cursor of the next page, empty at the end. An error
+// of yield is returned as it is. Entries handed over before an answer turned
+// out to be unreadable are good.
 func (p *Page) Each(ctx context.Context, yield func(jsonstream.Element) error) (next string, err error) {
 	ans := p.answer
 	var yieldErr error
@@ -284,7 +284,7 @@ func (a *answer) reader() (io.Reader, error) {
 // verify unpacks a compressed answer once, because its checksum comes last: a
 // damaged entry must not be delivered before it is met. Keeping what was
 // unpacked would cost the memory of a whole page. TLS has told already that
-// nothing was changed on the way.
+// nothing was changed on the way; who opens it, as a proxy can, is trusted.
 func (a *answer) verify() error {
 	if a.gzip == nil || a.sealed {
 		return nil
@@ -412,8 +412,8 @@ func (c *Client) send(ctx context.Context, ans *answer, r request) *Error {
 	return nil
 }
 
-// readBody reads a body up to limit. Slack says how long it is; a buffer that
-// grows would be garbage several times as long.
+// readBody reads a body up to limit. Where its length is known, it is not
+// gathered from pieces.
 func readBody(resp *http.Response, limit int64) ([]byte, error) {
 	r := io.LimitReader(resp.Body, limit)
 	n := min(resp.ContentLength, limit)

@@ -90,13 +90,15 @@ func (c *Client) Teams(ctx context.Context, cursor string) (teams []Team, next s
 	// A list that is surely Slack's: a workspace missing here is not read.
 	page.needsOK = true
 	next, err = page.Each(ctx, func(e jsonstream.Element) error {
-		var t struct{ ID, Name any }
-		_ = json.Unmarshal(e.Text, &t)
-		id, _ := t.ID.(string)
-		name, _ := t.Name.(string)
-		if teamID.MatchString(id) {
-			teams = append(teams, Team{ID: id, Name: name})
+		id, name := e.Root.Get("id"), e.Root.Get("name")
+		if id.Kind() != jsonstream.String || !teamID.Match(id.Bytes()) {
+			return nil
 		}
+		team := Team{ID: id.Str()}
+		if name.Kind() == jsonstream.String {
+			team.Name = name.Str()
+		}
+		teams = append(teams, team)
 		return nil
 	})
 	if err != nil {

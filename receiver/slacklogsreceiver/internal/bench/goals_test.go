@@ -134,11 +134,24 @@ func TestGoals(t *testing.T) {
 	}
 }
 
-// inTurns measures the CPU time of each of several things, round after round,
-// and returns the medians. Each begins with a heap that was just swept.
-func inTurns(t *testing.T, rounds int, things ...func()) []time.Duration {
+// turns are the CPU times of one thing, round after round.
+type turns []time.Duration
+
+// times is how many times other's CPU time it took: the median of the rounds,
+// as a machine that others use too is now faster and now slower.
+func (t turns) times(other turns) float64 {
+	ratios := make([]float64, len(t))
+	for i := range t {
+		ratios[i] = t[i].Seconds() / other[i].Seconds()
+	}
+	return median(ratios)
+}
+
+// inTurns measures the CPU time of each of several things, in turns. Each
+// begins with a heap that was just swept.
+func inTurns(t *testing.T, rounds int, things ...func()) []turns {
 	t.Helper()
-	took := make([][]time.Duration, len(things))
+	took := make([]turns, len(things))
 	for range rounds {
 		for i, do := range things {
 			runtime.GC()
@@ -147,12 +160,10 @@ func inTurns(t *testing.T, rounds int, things ...func()) []time.Duration {
 			took[i] = append(took[i], cpu()-before)
 		}
 	}
-	medians := make([]time.Duration, len(things))
 	for i := range took {
 		require.Len(t, took[i], rounds)
-		medians[i] = median(took[i])
 	}
-	return medians
+	return took
 }
 
 func median[T time.Duration | float64 | uint64](values []T) T {

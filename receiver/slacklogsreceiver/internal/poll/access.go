@@ -38,8 +38,8 @@ func NewAccess(ctx context.Context, set Settings, cfg ListSettings) (*Poller, er
 	}
 	a := &access{lists: l}
 	l.list = a
-	l.batch.write = func(i int, text []byte, to plog.LogRecordSlice) {
-		a.convert.ParseAccess(a.at.id, jsonstream.NewElement(text))
+	l.batch.write = func(i int, e jsonstream.Element, to plog.LogRecordSlice) {
+		a.convert.ParseAccess(a.at.id, e)
 		a.convert.AppendAccess(to, set.Clock.Now(), a.changes[i])
 	}
 	l.measure()
@@ -69,16 +69,28 @@ func (a *access) due(w *workspace, poll bool) {
 		w.poll = newReading(a.cfg.PageSize, now, w.state.Read-1)
 		if w.state.Read == 0 {
 			w.poll.whole, w.poll.first, w.poll.bound = true, true, a.floor(w)
-		} else if w.polled {
-			// Most rows of a full page would be known. If there are more than
-			// that now, the pages grow.
-			w.poll.limit = min(w.poll.size, max(fewRows, 2*w.fresh))
+		} else {
+			a.narrow(w)
 		}
 	}
 	if a.cfg.SweepInterval > 0 && w.sweep == nil && w.state.Read > 0 && now-w.state.Swept >= int64(a.cfg.SweepInterval.Seconds()) {
 		w.sweep = newReading(a.cfg.PageSize, now, a.floor(w))
 		w.sweep.whole, w.sweep.sweep = true, true
 	}
+}
+
+// narrow begins a poll with a smaller page than the largest: most of its rows
+// would be known. If more are new than the last time, the pages grow. A full
+// page also shows rows that came late, so each fullEvery-th poll asks for one;
+// all do where no sweep would find such rows, or where the list is not by
+// date_last, so that these are the rows that moved on.
+func (a *access) narrow(w *workspace) {
+	w.sinceFull++
+	if !w.polled || w.sinceFull >= fullEvery || a.cfg.SweepInterval == 0 || w.state.RisesLast {
+		w.sinceFull = 0
+		return
+	}
+	w.poll.limit = min(w.poll.size, max(fewRows, 2*w.fresh))
 }
 
 func (a *access) take(w *workspace, r *reading, e jsonstream.Element) {
@@ -176,11 +188,7 @@ func (a *access) finish(w *workspace, r *reading) {
 		a.openGap(w, r, span{r.bound, r.began}, gapPageLimit)
 	}
 	if w.state.Read = max(w.state.Read, r.began); !r.sweep {
-		older := r.order.olderLast
-		if w.state.RisesLast {
-			older = r.order.olderFirst
-		}
-		w.fresh = r.pos - older
+		w.fresh = r.pos - r.order.olderLast
 	}
 	unordered := w.state.RisesFirst && w.state.RisesLast
 	if r.whole || unordered {

@@ -480,3 +480,45 @@ func TestAccessUndatedRowAndShortWindow(t *testing.T) {
 	w.run(6 * time.Hour)
 	require.Equal(t, 1, w.delivered[loginUID(odd)])
 }
+
+// TestAccessPollShowsLateRows says that a row which Slack shows late comes with one of the next polls, as far down as a
+// full page reaches, though most polls ask for less.
+func TestAccessPollShowsLateRows(t *testing.T) {
+	for _, sweep := range []time.Duration{0, time.Hour} {
+		for name, order := range orders {
+			t.Run(fmt.Sprintf("%s, sweeps each %v", name, sweep), func(t *testing.T) {
+				w := newListWorld(t, "access", slacktest.Options{AccessOrder: order})
+				w.cfg.PageSize, w.cfg.SweepInterval = 999, sweep
+				w.fillLogins("T0PIER", 600, time.Minute, noon)
+				require.NoError(t, w.start())
+				w.run(5 * time.Minute)
+				at := w.now.Add(-300 * time.Minute)
+				late := login("T0PIER", "LATE", at, at, 1)
+				w.slack.SetLogin(late)
+				w.run(fullEvery*time.Minute + 10*time.Second)
+				require.Equal(t, 1, w.delivered[loginUID(late)])
+			})
+		}
+	}
+}
+
+// TestAccessPollGrows says that many rows at once come with the next poll, and that the one after it asks for as many.
+func TestAccessPollGrows(t *testing.T) {
+	w := newListWorld(t, "access", slacktest.Options{})
+	w.cfg.PageSize = 999
+	w.fillLogins("T0PIER", 1500, time.Second, noon)
+	require.NoError(t, w.start())
+	w.run(3 * time.Minute)
+	require.Equal(t, fewRows, w.lastLimit(), "all rows are known")
+
+	for i := range 800 {
+		w.slack.SetLogin(login("T0PIER", fmt.Sprintf("NEW%d", i), w.now, w.now, 1))
+	}
+	before := len(w.delivered)
+	w.run(time.Minute + 10*time.Second)
+	require.Equal(t, 800, len(w.delivered)-before)
+	w.run(time.Minute)
+	require.Equal(t, 999, w.lastLimit())
+	w.run(time.Minute)
+	require.Equal(t, fewRows, w.lastLimit())
+}

@@ -22,12 +22,14 @@ const (
 
 	// maxPage is the largest page that Slack gives.
 	maxPage = 9999
-	// A catch-up window that took more pages is halved, and one that took half as
-	// many or fewer is doubled (promise 5): the last page of each is not full, so
-	// a small window wastes calls.
+	// A catch-up window that took more pages is halved (promise 5). One that took
+	// half as many or fewer is doubled: the last page of each is not full, so
+	// small windows waste calls.
 	manyPages = 20
 	// shortTail is what a poll reads again when the whole overlap is too dear.
 	shortTail = time.Minute
+	// lateTail is how long the whole overlap is not read while there is a backlog.
+	lateTail = 5 * time.Minute
 
 	// The shares of the calls that backlog and sweep have even while the tail
 	// has work (promise 6).
@@ -106,8 +108,8 @@ func NewAudit(ctx context.Context, set Settings, cfg AuditSettings) (*Poller, er
 	p := newPoller(set, "audit", cfg.RequestsPerMinute)
 	a := &audit{Poller: p, cfg: cfg, convert: record.New(cfg.Record), pending: map[checkpoint.Key]pendingEntry{}}
 	p.logType = a
-	p.batch.write = func(_ int, text []byte, to plog.LogRecordSlice) {
-		a.convert.ParseAudit(jsonstream.NewElement(text))
+	p.batch.write = func(_ int, e jsonstream.Element, to plog.LogRecordSlice) {
+		a.convert.ParseAudit(e)
 		a.convert.AppendAudit(to, set.Clock.Now())
 	}
 	if err := a.load(ctx); err != nil {

@@ -837,3 +837,21 @@ func TestOddDateOnSmallPage(t *testing.T) {
 		w.requireAll("e", 200)
 	}
 }
+
+// TestLateEntriesWhileCatchingUp says that a backlog holds entries up that Slack shows late, but for minutes only.
+func TestLateEntriesWhileCatchingUp(t *testing.T) {
+	for _, overlap := range []time.Duration{15 * time.Minute, 4 * time.Hour} {
+		w := newWorld(t, slacktest.Options{})
+		w.cfg.PageSize, w.cfg.Overlap = 20, overlap
+		w.fill("E", 60_000, noon.Add(-23*time.Hour), noon.Add(-5*time.Hour))
+		require.NoError(t, w.start())
+		w.run(30 * time.Minute)
+		for i := range 5 {
+			at := w.now.Add(-8 * time.Minute)
+			w.slack.Add(entry(fmt.Sprintf("late%d", i), at.Unix()))
+			w.run(lateTail + time.Minute)
+			require.Equal(t, 1, w.delivered[fmt.Sprintf("late%d", i)], "overlap %v", overlap)
+		}
+		require.NotEmpty(t, w.audit.state.Backlog, "it still catches up")
+	}
+}

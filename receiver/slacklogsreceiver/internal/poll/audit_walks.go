@@ -51,9 +51,9 @@ func (a *audit) openTail(now int64) {
 }
 
 // catchingUp reports whether a backlog needs the calls more than the overlap
-// does: that is read whole again once it was not for as long as it is.
+// does. That is still read whole every few minutes.
 func (a *audit) catchingUp(now int64) bool {
-	return len(a.state.Backlog) > 0 && now-a.state.Whole < int64(a.cfg.Overlap.Seconds())
+	return len(a.state.Backlog) > 0 && now-a.state.Whole < int64(min(a.cfg.Overlap, lateTail).Seconds())
 }
 
 // wholeEvery is n where every n-th poll reads the whole overlap, the smallest

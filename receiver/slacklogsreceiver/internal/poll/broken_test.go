@@ -45,8 +45,8 @@ var brokenEngines = []struct {
 	},
 	{
 		"strictly newer than the watermark", "audit_entries.go",
-		"	covered := e.DateOK && w.covers(e.Date)\n",
-		"	covered := e.DateOK && w.covers(e.Date)\n	if w == a.state.Tail && e.DateOK && e.Date <= a.state.High {\n		return false\n	}\n",
+		"	covered := entry.DateOK && w.covers(entry.Date)\n",
+		"	covered := entry.DateOK && w.covers(entry.Date)\n	if w == a.state.Tail && entry.DateOK && entry.Date <= a.state.High {\n		return false\n	}\n",
 		"audit",
 		nil,
 	},

@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.uber.org/zap"
 
+	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
 	"github.com/slacklogs/otelcol-slacklogs/internal/record"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
@@ -308,7 +309,7 @@ func (h *Health) next() (b *batch, last int) {
 	}
 	records := slices.Clone(h.waiting)
 	b = &batch{resource: records[0].resource, scope: h.set.Scope}
-	b.write = func(i int, text []byte, to plog.LogRecordSlice) { h.write(&records[i], text, to) }
+	b.write = func(i int, e jsonstream.Element, to plog.LogRecordSlice) { h.write(&records[i], e.Text, to) }
 	for i := range records {
 		r := &records[i]
 		if b.full() || !r.resource.Attributes().Equal(b.resource.Attributes()) {

@@ -37,8 +37,8 @@ func NewIntegration(ctx context.Context, set Settings, cfg ListSettings) (*Polle
 	}
 	g := &integration{lists: l, shown: map[checkpoint.Key]int{}}
 	l.list = g
-	l.batch.write = func(i int, text []byte, to plog.LogRecordSlice) {
-		g.convert.ParseIntegration(g.at.id, jsonstream.NewElement(text))
+	l.batch.write = func(i int, e jsonstream.Element, to plog.LogRecordSlice) {
+		g.convert.ParseIntegration(g.at.id, e)
 		g.convert.AppendIntegration(to, set.Clock.Now(), g.batch.uids[i])
 	}
 	l.measure()

@@ -133,12 +133,13 @@ type workspace struct {
 	// sinceWhole polls ago.
 	wholePages, sinceWhole int
 	// fresh is how many rows the last poll of access logs passed until there
-	// were only older ones.
-	fresh    int
-	lastRead time.Time
+	// were only older ones, sinceFull how many polls ago one began with a full
+	// page.
+	fresh, sinceFull int
+	lastRead         time.Time
 	// unsaved is set while the saved state is behind.
 	unsaved bool
-	// polled is set once a poll has ended, steady while the poll follows on
+	// polled is set once a poll of this process has ended, steady while the poll follows on
 	// another, so that lateness is Slack's.
 	polled, steady bool
 	// pollGap and sweepGap are set while a part of the list can't be read: it

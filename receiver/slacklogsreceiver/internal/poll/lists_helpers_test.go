@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -107,3 +108,12 @@ func (w *listWorld) fillRows(n int, step time.Duration, end time.Time) []string 
 
 // gaps are those of the first workspace.
 func (w *listWorld) gaps() ledger { return w.lists.ring[0].state.Gaps }
+
+// lastLimit is how many rows the last call asked for.
+func (w *listWorld) lastLimit() int {
+	w.t.Helper()
+	calls := w.listCalls()
+	limit, err := strconv.Atoi(calls[len(calls)-1].Query.Get("limit"))
+	require.NoError(w.t, err)
+	return limit
+}

@@ -24,8 +24,10 @@ const (
 	// surelyOlder rows at the end of a page tell it also where the page began
 	// with newer ones.
 	surelyOlder = 20
-	// fewRows is the smallest page that a poll of access logs begins with.
-	fewRows = 100
+	// fewRows is the smallest page that a poll of access logs begins with, but
+	// each fullEvery-th.
+	fewRows   = 100
+	fullEvery = 10
 	// maxRestarts is how often a list may shrink under a reading before it is
 	// taken as it is.
 	maxRestarts = 3
