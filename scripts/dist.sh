@@ -31,7 +31,10 @@ licences() {
 			cat "$file"
 			found=yes
 		done
-		[[ -n $found ]] || echo "no licence found in $module $release" >&2
+		if [[ -z $found ]]; then
+			echo "no licence found in $module $release" >&2
+			exit 1
+		fi
 	done
 }
 
@@ -42,6 +45,9 @@ for platform in "$@"; do
 	mkdir "$stage/$name"
 	cp "dist/$platform/otelcol-slacklogs" "dist/$platform/slacklogs" "$stage/$name"
 	cp -R LICENSE README.md CHANGELOG.md docs examples deploy "$stage/$name"
+	# What examples/schemas refers to.
+	mkdir -p "$stage/$name/test/schemas/testdata"
+	cp test/schemas/testdata/{ecs,ocsf}.tsv "$stage/$name/test/schemas/testdata"
 	# What is in a binary may differ by platform.
 	GOOS=${platform%/*} GOARCH=${platform#*/} licences >"$stage/$name/LICENSES-of-modules.txt"
 	"$tar" --create --format=ustar --sort=name --mtime="@$time" --owner=0 --group=0 --numeric-owner \

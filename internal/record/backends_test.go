@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -188,6 +189,7 @@ func TestBackendsTakeAll(t *testing.T) {
 		if _, stock := firstMatch(ecsPatterns, field, k); stock {
 			taken++
 		}
+		// Slack's text need not be what a name says, so nothing here is an address or a date.
 		ours, ok := firstMatch(elastic.templates, field, k)
 		if assert.True(t, ok, "%s has no template ahead of Elastic's patterns", field) {
 			assert.Equal(t, map[kind]string{kindString: "keyword", kindLong: "long", kindBool: "boolean"}[k], ours.Mapping.Type, field)
@@ -201,15 +203,46 @@ func TestBackendsTakeAll(t *testing.T) {
 	assert.Less(t, len(fields)+300, elastic.fieldLimit)
 }
 
+// TestPresetKeepsItsTypes checks that what the ECS preset makes is of ECS's types in Elasticsearch: what Elastic takes for
+// an address or a date by its name stays one, and all else is a keyword.
+func TestPresetKeepsItsTypes(t *testing.T) {
+	elastic := readTemplate(t)
+	preset, err := os.ReadFile("../../examples/schemas/ecs.yaml")
+	require.NoError(t, err)
+	types := map[string]string{}
+	for _, found := range regexp.MustCompile(`(?:set|append)\(log\.attributes\["([^"]+)"\]`).FindAllSubmatch(preset, -1) {
+		field := "attributes." + string(found[1])
+		want := "keyword"
+		if stock, ok := firstMatch(ecsPatterns, field, kindString); ok && stock.Mapping.Type != "" {
+			want = stock.Mapping.Type
+		}
+		ours, ok := firstMatch(elastic.templates, field, kindString)
+		require.True(t, ok, field)
+		assert.Equal(t, want, ours.Mapping.Type, field)
+		types[ours.Mapping.Type] = field
+	}
+	for _, want := range []string{"keyword", "ip", "date"} {
+		assert.Contains(t, types, want)
+	}
+}
+
 // dynamicTemplate is one of Elasticsearch's: the mapping of new fields by name and kind.
 type dynamicTemplate struct {
 	PathMatch patterns `json:"path_match"`
 	Match     patterns `json:"match"` // the last part of the path
 	Kind      kind     `json:"match_mapping_type"`
 	Mapping   struct {
-		Type        string `json:"type"`
-		IgnoreAbove int    `json:"ignore_above"`
+		Type            string `json:"type"`
+		IgnoreAbove     int    `json:"ignore_above"`
+		IgnoreMalformed bool   `json:"ignore_malformed"`
 	} `json:"mapping"`
+}
+
+// typed is a template that makes of what it matches something that text need not be.
+func typed(kind string, paths ...string) dynamicTemplate {
+	d := dynamicTemplate{PathMatch: paths}
+	d.Mapping.Type = kind
+	return d
 }
 
 // patterns are one or a list, with * for any characters, dots too.
@@ -243,12 +276,13 @@ func firstMatch(templates []dynamicTemplate, field string, k kind) (dynamicTempl
 // ecsPatterns are those of Elastic's ecs@mappings (8.9 to 9.2) that make something of a field's name that text need not
 // be, or that has no limit to its length.
 var ecsPatterns = []dynamicTemplate{
-	{PathMatch: patterns{"ip", "*.ip", "*_ip"}},
-	{PathMatch: patterns{
+	typed("ip", "ip", "*.ip", "*_ip"),
+	typed(
+		"date",
 		"*.timestamp", "*_timestamp", "*.not_after", "*.not_before", "*.accessed", "created", "*.created", "*.installed", "*.creation_date",
 		"*.ctime", "*.mtime", "ingested", "*.ingested", "*.start", "*.end", "*.indicator.first_seen", "*.indicator.last_seen",
 		"*.indicator.modified_at", "*threat.enrichments.matched.occurred",
-	}},
+	),
 	{PathMatch: patterns{"*.score.*", "*_score*", "*.usage"}},
 	{PathMatch: patterns{"location", "*.location", "*.geo.location"}},
 	{PathMatch: patterns{"*structured_data", "*exports", "*imports"}},
@@ -285,7 +319,10 @@ func readTemplate(t *testing.T) template {
 	for _, named := range component.Template.Mappings.DynamicTemplates {
 		for _, d := range named {
 			all = append(all, d)
-			if d.Mapping.Type == "keyword" {
+			switch d.Mapping.Type {
+			case "ip", "date":
+				require.True(t, d.Mapping.IgnoreMalformed, "a document is not refused for one field")
+			case "keyword":
 				// Lucene refuses terms of more than 32766 bytes, and a character is up to four.
 				require.Positive(t, d.Mapping.IgnoreAbove)
 				require.LessOrEqual(t, d.Mapping.IgnoreAbove*4, 32766)
