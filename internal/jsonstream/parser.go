@@ -190,7 +190,7 @@ func (p *Parser) push(kind Kind, start int) *value {
 	}
 	v := &p.tape[n]
 	v.kind, v.copied, v.name, v.repeated = kind, false, false, false
-	v.start, v.count = int32(start), 0
+	v.start, v.from, v.to, v.count = int32(start), 0, 0, 0
 	return v
 }
 

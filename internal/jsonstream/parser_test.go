@@ -152,6 +152,20 @@ func TestLastOfRepeatedNamesWins(t *testing.T) {
 	}
 }
 
+func TestParserKeepsNothing(t *testing.T) {
+	var p Parser
+	_, err := p.Parse([]byte(`["a long string", "a\/b", {"twice":1,"twice":2}, 12345, {"x":{"y":[1,2,3]}}]`))
+	require.NoError(t, err)
+	n, err := p.Parse([]byte(`{"a":[],"b":{},"c":[{}],"d":"","e":0}`))
+	require.NoError(t, err)
+	assert.Empty(t, n.Str())
+	for _, name := range []string{"a", "b", "c", "d"} {
+		assert.Empty(t, n.Get(name).Bytes(), name)
+		assert.Empty(t, n.Get(name).Str(), name)
+	}
+	assert.Equal(t, []int{5, 0, 0, 1, 0}, []int{n.Len(), n.Get("a").Len(), n.Get("b").Len(), n.Get("c").Len(), n.Get("d").Len()})
+}
+
 func TestStringsOutliveTheParser(t *testing.T) {
 	var p Parser
 	text := []byte(`["kept","\/kept"]`)
@@ -187,8 +201,8 @@ func FuzzParse(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
+	var p Parser // that of the texts before
 	f.Fuzz(func(t *testing.T, data []byte) {
-		var p Parser
 		n, err := p.Parse(data)
 		if err != nil {
 			var syntax *SyntaxError
@@ -202,6 +216,9 @@ func FuzzParse(f *testing.F) {
 		require.NoError(t, dec.Decode(&want))
 		require.True(t, json.Valid(data))
 		assert.Equal(t, want, tree(n))
+		if k := n.Kind(); k == Array || k == Object || k == Null {
+			assert.Equal(t, k == Null, len(n.Bytes()) > 0, "lists and objects stand for no string")
+		}
 		assert.Equal(t, string(bytes.Trim(data, " \t\r\n")), n.Raw())
 	})
 }
