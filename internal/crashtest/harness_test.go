@@ -90,7 +90,10 @@ const telemetryConfig = `
   telemetry:
     logs:
       level: debug
-      disable_zap_resource: true
+      disable_zap_resource: true` + metricsConfig
+
+// metricsConfig has the collector show its metrics.
+const metricsConfig = `
     metrics:
       readers:
         - pull:

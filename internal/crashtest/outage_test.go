@@ -48,18 +48,7 @@ receivers:
       page_size: 9999
       requests_per_minute: ${env:OUTAGE_RATE}
 service:
-  telemetry:
-    metrics:
-      readers:
-        - pull:
-            exporter:
-              prometheus:
-                host: 127.0.0.1
-                port: ${env:METRICS_PORT}
-                without_scope_info: true
-                without_type_suffix: true
-                without_units: true
-`
+  telemetry:` + metricsConfig
 
 // The built collector was away for a day, in which a busy organisation went on: how soon it has caught up, and what is
 // new meanwhile. `make outage` runs it.

@@ -186,12 +186,7 @@ func (c *Converter) collect(in *field, n jsonstream.Node) {
 		}
 		next = &f.next
 		c.at[f.place] = value
-		switch {
-		case f.rule == asText && value.Scalar(): // most are
-			if c.all || f.core && c.core {
-				c.addStr(f.name, value.Str())
-			}
-		case value.Kind() != jsonstream.Null && !c.visit(f, value):
+		if value.Kind() != jsonstream.Null && !c.visit(f, value) {
 			c.malformed = true
 		}
 	}
@@ -460,7 +455,10 @@ func (l *layout) fits(attrs []attribute) bool {
 // learn makes it the layout of these attributes, which have names of so many bytes, unless the one that is there is in
 // use.
 func (l *layout) learn(attrs []attribute, size int) {
-	if l.used || len(attrs) > maxLayoutNames || size > maxLayoutBytes {
+	if len(attrs) > maxLayoutNames || size > maxLayoutBytes {
+		return
+	}
+	if l.used {
 		l.used = false
 		return
 	}

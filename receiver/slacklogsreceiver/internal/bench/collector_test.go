@@ -168,7 +168,7 @@ func (e extension) GetClient(context.Context, component.Kind, component.ID, stri
 }
 
 // disk is a storage as the extension file_storage with fsync is: bbolt, each
-// batch a transaction.
+// batch a transaction that writes, also one that only reads.
 type disk struct {
 	db *bbolt.DB
 }
@@ -204,13 +204,7 @@ func (d *disk) Delete(ctx context.Context, key string) error {
 func (*disk) Close(context.Context) error { return nil }
 
 func (d *disk) Batch(_ context.Context, ops ...*storage.Operation) error {
-	reading := true
-	for _, op := range ops {
-		if op.Type != storage.Get {
-			reading = false
-		}
-	}
-	do := func(tx *bbolt.Tx) error {
+	return d.db.Update(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucket)
 		for _, op := range ops {
 			var err error
@@ -227,11 +221,7 @@ func (d *disk) Batch(_ context.Context, ops ...*storage.Operation) error {
 			}
 		}
 		return nil
-	}
-	if reading {
-		return d.db.View(do)
-	}
-	return d.db.Update(do)
+	})
 }
 
 // sink is a storage that only counts what is written to it.

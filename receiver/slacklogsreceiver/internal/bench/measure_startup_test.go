@@ -32,26 +32,12 @@ const (
 // restart is when the collector is back.
 var restart = noon.Add(time.Minute)
 
-// fileStorage is a disk that is also read as file_storage is: each batch is a
-// transaction that writes, and with fsync waits.
-type fileStorage struct{ *disk }
-
-func (f fileStorage) Get(ctx context.Context, key string) ([]byte, error) {
-	op := storage.GetOperation(key)
-	err := f.Batch(ctx, op)
-	return op.Value, err
-}
-
-func (f fileStorage) Batch(ctx context.Context, ops ...*storage.Operation) error {
-	return f.disk.Batch(ctx, append(ops, storage.DeleteOperation("none"))...)
-}
-
 // measureStartup measures a start with ten million saved ids: what it takes
 // until the first call to Slack, and in memory.
 func measureStartup(t *testing.T, results *goals, slack string) {
 	const rounds, polls = 9, 3
 	address := slack + "/" + pageWorld
-	d := fileStorage{newDisk(t)}
+	d := newDisk(t)
 	index := saveIDs(t, address, d)
 
 	var start, poll []time.Duration
@@ -80,7 +66,7 @@ func timed(do func()) time.Duration {
 }
 
 // firstCall starts a poller and ends with its first call.
-func firstCall(t *testing.T, address string, d fileStorage) {
+func firstCall(t *testing.T, address string, d *disk) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -98,7 +84,7 @@ func (end ending) RoundTrip(*http.Request) (*http.Response, error) {
 }
 
 // firstPoll is the CPU time of the first poll after a start.
-func firstPoll(t *testing.T, address string, d fileStorage) time.Duration {
+func firstPoll(t *testing.T, address string, d *disk) time.Duration {
 	t.Helper()
 	c := &collector{now: restart, http: overTLS(t)}
 	p := c.audits(t, address, d)
@@ -110,7 +96,7 @@ func firstPoll(t *testing.T, address string, d fileStorage) time.Duration {
 
 // loadedIDs is what ids take in memory, each, once they are loaded, and at most
 // while all are asked for.
-func loadedIDs(t *testing.T, d fileStorage, index checkpoint.Index) (loaded, most float64) {
+func loadedIDs(t *testing.T, d *disk, index checkpoint.Index) (loaded, most float64) {
 	t.Helper()
 	// With so little room the garbage collector runs all the time.
 	defer debug.SetGCPercent(debug.SetGCPercent(10))
@@ -136,7 +122,7 @@ func loadedIDs(t *testing.T, d fileStorage, index checkpoint.Index) (loaded, mos
 
 // saveIDs saves what a day of ten million entries leaves, with a save each
 // minute, and says what that is.
-func saveIDs(t *testing.T, address string, d fileStorage) checkpoint.Index {
+func saveIDs(t *testing.T, address string, d *disk) checkpoint.Index {
 	t.Helper()
 	d.db.NoSync = true // it takes long, and is not what is measured
 	defer func() { d.db.NoSync = false }()
@@ -174,7 +160,7 @@ func saveIDs(t *testing.T, address string, d fileStorage) checkpoint.Index {
 
 // readStorage is the floor: all that a start has to read, and nothing done
 // with it.
-func readStorage(t *testing.T, d fileStorage, index checkpoint.Index) {
+func readStorage(t *testing.T, d *disk, index checkpoint.Index) {
 	t.Helper()
 	var ops []*storage.Operation
 	for name := range chunkNames(index) {
@@ -185,7 +171,7 @@ func readStorage(t *testing.T, d fileStorage, index checkpoint.Index) {
 }
 
 // readIntoMaps is the naive way.
-func readIntoMaps(t *testing.T, d fileStorage, index checkpoint.Index) {
+func readIntoMaps(t *testing.T, d *disk, index checkpoint.Index) {
 	t.Helper()
 	const header, size = 8, len(checkpoint.Key{})
 	ids := map[int64]map[checkpoint.Key]struct{}{}
