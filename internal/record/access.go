@@ -87,6 +87,7 @@ func (c *Converter) AppendAccess(to plog.LogRecordSlice, observed time.Time, cha
 		}
 		c.addSome("user.id", scalar(c.root.Get("user_id")))
 		c.addSome("user.name", scalar(c.root.Get("username")))
+		c.addRoles(c.root.Get("user_id"))
 		c.addAddress(scalar(c.root.Get("ip")))
 		c.addSome("user_agent.original", scalar(c.root.Get("user_agent")))
 		c.addCountry(scalar(c.root.Get("country")))

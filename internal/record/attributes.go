@@ -325,6 +325,20 @@ func (c *Converter) addAddress(address string) {
 	}
 }
 
+// addRoles adds the roles of the actor, if they are known.
+func (c *Converter) addRoles(actor jsonstream.Node) {
+	id := actor.Bytes()
+	if c.roles == nil || !actor.Scalar() || len(id) == 0 || placeholder(id) {
+		return
+	}
+	c.addList("user.roles", c.roles(id))
+}
+
+// placeholder tells the ids that stand for Slack itself or nobody. Slackbot is a bot like others.
+func placeholder(id []byte) bool {
+	return bytes.HasPrefix(id, []byte("USLACK")) && string(id) != "USLACKBOT"
+}
+
 // addUsers adds the id of every user that the entry speaks of, so that a search for one of them finds it. Some places
 // hold one whatever it looks like.
 func (c *Converter) addUsers(certain, another jsonstream.Node) {

@@ -70,6 +70,7 @@ func (c *Converter) addActor() {
 	c.addSome("user.id", id)
 	c.addSome("user.email", email)
 	c.addSome("user.full_name", scalar(c.at[atActorName]))
+	c.addRoles(c.at[atActorID])
 	switch {
 	case id == "":
 	case strings.HasPrefix(id, "USLACK"): // a placeholder for Slack itself

@@ -61,6 +61,7 @@ func (c *Converter) AppendIntegration(to plog.LogRecordSlice, observed time.Time
 	if c.collectAll("integration") {
 		c.addSome("user.id", scalar(c.root.Get("user_id")))
 		c.addSome("user.name", scalar(c.root.Get("user_name")))
+		c.addRoles(c.root.Get("user_id"))
 		c.addSome("slack.integration.id", first(c.root.Get("app_id"), c.root.Get("service_id")))
 		c.addUsers(c.root.Get("user_id"), jsonstream.Node{})
 	}

@@ -57,10 +57,11 @@ type Entry struct {
 // Converter converts entries one after another. It is not safe for concurrent use.
 type Converter struct {
 	opts   Options
-	all    bool              // attributes of all paths are wanted
-	core   bool              // attributes of the core paths are wanted
-	mended jsonstream.Parser // of text that was not UTF-8
-	nested jsonstream.Parser // of JSON inside of strings
+	roles  func(userID []byte) []string // nil = nobody's are known
+	all    bool                         // attributes of all paths are wanted
+	core   bool                         // attributes of the core paths are wanted
+	mended jsonstream.Parser            // of text that was not UTF-8
+	nested jsonstream.Parser            // of JSON inside of strings
 
 	// What stays the same is remembered from entry to entry.
 	top        field
@@ -94,6 +95,10 @@ func New(opts Options) *Converter {
 		eventNames: map[eventName]string{},
 	}
 }
+
+// Roles has each record that has attributes and an actor carry the actor's roles, of which there may be none. It is not
+// asked of Slack's placeholders. The id is valid only during the call.
+func (c *Converter) Roles(of func(userID []byte) []string) { c.roles = of }
 
 // parse makes e the current entry.
 func (c *Converter) parse(e jsonstream.Element) {

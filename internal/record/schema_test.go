@@ -518,7 +518,9 @@ func TestSchemaExamples(t *testing.T) {
 			require.NoError(t, valid[l.Name].Validate(parsed(t, text)), "%s", text)
 
 			records := plog.NewLogRecordSlice()
-			assert.False(t, appendRecord(New(defaults), l.Name, text, records))
+			c := New(defaults)
+			c.Roles(func([]byte) []string { return []string{"owner", "admin"} })
+			assert.False(t, appendRecord(c, l.Name, text, records))
 			got := records.At(0).Attributes().AsRaw()
 			for name, value := range want {
 				assert.Equal(t, value, got[name], name)

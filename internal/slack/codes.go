@@ -130,7 +130,7 @@ var Codes = map[string]Code{
 	"not_allowed_token_type": {NeedsToken, "A bot token can't read these logs; use the user token (xoxp-…) of the installation."},
 
 	// Scope, person, network.
-	"missing_scope":             {NeedsScope, "The token lacks a scope (auditlogs:read for audit logs, admin for access and integration logs); add it to the app's user scopes and install the app again."},
+	"missing_scope":             {NeedsScope, "The token lacks a scope (auditlogs:read for audit logs, admin for access and integration logs, users:read for actor_roles); add it to the app's user scopes and install the app again."},
 	"user_not_authorized":       {NeedsPerson, adviceOwner},
 	"no_permission":             {NeedsPerson, adviceOwner},
 	"access_denied":             {NeedsPerson, adviceOwner},

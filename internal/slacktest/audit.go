@@ -96,7 +96,7 @@ func cursorMetadata(cursor string) string {
 
 // listKeys are the keys that the lists stand under.
 var listKeys = map[string]string{
-	PathAudit: "entries", PathTeams: "teams", PathAccess: "logins", PathIntegration: "logs",
+	PathAudit: "entries", PathTeams: "teams", PathAccess: "logins", PathIntegration: "logs", PathUsers: "members",
 }
 
 // listStart is how an answer with a list begins. The audit API sends no ok.

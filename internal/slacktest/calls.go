@@ -80,6 +80,8 @@ func (l *callLog) judgeList(r CallRecord) {
 		most = map[string]int64{"count": maxCount, "page": maxPage}
 	case PathTeams:
 		most = map[string]int64{"limit": maxTeamsLimit}
+	case PathUsers:
+		most = map[string]int64{"limit": maxUserLimit}
 	default:
 		return
 	}

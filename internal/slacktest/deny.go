@@ -59,7 +59,7 @@ func (s *Server) denial(path, code string, who caller) answer {
 	case code == "ratelimited" || code == "rate_limited":
 		return rateLimited(path, s.opt.RetryAfter)
 	case code == "missing_scope":
-		needed := map[string]string{PathAudit: auditScope, PathAccess: adminScope, PathIntegration: adminScope}[path]
+		needed := map[string]string{PathAudit: auditScope, PathAccess: adminScope, PathIntegration: adminScope, PathUsers: usersScope, PathUser: usersScope}[path]
 		return errorAnswer(status, code, member{"needed", needed}, member{"provided", who.scopes()})
 	default:
 		return errorAnswer(status, code)

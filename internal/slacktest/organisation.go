@@ -113,7 +113,7 @@ func (o *Organisation) Identity() Identity {
 	return Identity{
 		TeamID: orgID, Team: orgName, EnterpriseID: orgID, EnterpriseName: orgName,
 		URL: "https://brightwater.enterprise.slack.com/", UserID: o.people[0].id, User: "ada.ashdown",
-		Scopes: []string{auditScope, adminScope}, IsEnterpriseInstall: true, Teams: teams,
+		Scopes: []string{auditScope, adminScope, usersScope}, IsEnterpriseInstall: true, Teams: teams,
 	}
 }
 

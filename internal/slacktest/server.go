@@ -22,6 +22,8 @@ const (
 	PathTeams       = "/api/auth.teams.list"
 	PathAccess      = "/api/team.accessLogs"
 	PathIntegration = "/api/team.integrationLogs"
+	PathUsers       = "/api/users.list"
+	PathUser        = "/api/users.info"
 	PathAuthorize   = "/oauth/v2/authorize"
 	PathExchange    = "/api/oauth.v2.access"
 )
@@ -67,8 +69,8 @@ type Options struct {
 
 	// LimitPerMinute is the audit calls that the whole organisation has in any 60 s; 0 = no limit.
 	LimitPerMinute int
-	// WebLimitPerMinute is the calls that each method of the Web API but auth.test has for each workspace in any 60 s;
-	// 0 = no limit.
+	// WebLimitPerMinute is the calls that each method of the Web API but auth.test has for each workspace in any 60 s,
+	// and users.info five times as many; 0 = no limit.
 	WebLimitPerMinute int
 	// RetryAfter is what the 429 faults ask to wait for. Default 30s.
 	RetryAfter time.Duration
@@ -92,6 +94,8 @@ type Server struct {
 	entries store
 	logins  loginStore
 	changes []Change // oldest first
+	users   []User
+	userAt  map[string]int // by id
 	tokens  map[string]*account
 	oauth   oauth
 	refused map[string]string // codes by workspace
@@ -130,6 +134,7 @@ func New(opt Options) *Server {
 		opt:     opt,
 		closed:  make(chan struct{}),
 		logins:  loginStore{order: opt.AccessOrder, rows: map[string][]*loginRow{}, byKey: map[loginKey]*loginRow{}},
+		userAt:  map[string]int{},
 		tokens:  map[string]*account{},
 		oauth:   newOAuth(),
 		refused: map[string]string{},
@@ -288,6 +293,10 @@ func (s *Server) route(call Call, form url.Values, who caller, fault Fault) answ
 		return s.accessLogs(call, who, fault == FaultEmptyPage)
 	case call.Path == PathIntegration:
 		return s.integrationLogs(call, who)
+	case call.Path == PathUsers:
+		return s.usersList(call, who, fault == FaultEmptyPage)
+	case call.Path == PathUser:
+		return s.usersInfo(call, who)
 	case call.Path == PathAuthorize:
 		return s.authorize(call)
 	case call.Path == PathExchange:
@@ -305,12 +314,16 @@ func (s *Server) budget(call Call, who Identity) (name string, limit int) {
 	switch call.Path {
 	case PathAudit:
 		return PathAudit, s.opt.LimitPerMinute
-	case PathTeams, PathAccess, PathIntegration:
+	case PathTeams, PathAccess, PathIntegration, PathUsers, PathUser:
 		team := call.Query.Get("team_id")
 		if team == "" {
 			team = who.TeamID
 		}
-		return call.Path + " " + team, s.opt.WebLimitPerMinute
+		limit = s.opt.WebLimitPerMinute
+		if call.Path == PathUser {
+			limit *= userInfoLimit
+		}
+		return call.Path + " " + team, limit
 	default:
 		return "", 0
 	}

@@ -72,11 +72,6 @@ func (s *Server) teamsList(call Call, who caller, empty bool) answer {
 	if len(teams) == 0 && !who.IsEnterpriseInstall {
 		teams = []Team{{who.TeamID, who.Team}}
 	}
-	rows := make([]Entry, 0, len(teams))
-	for _, t := range teams {
-		rows = append(rows, Entry{JSON: appendJSON(nil, object{{"id", t.ID}, {"name", t.Name}})})
-	}
-
 	limit, ok := number(call.Query.Get("limit"), int64(s.opt.DefaultLimit))
 	if !ok || limit < 1 || limit > maxTeamsLimit {
 		return *refusal("invalid_limit")
@@ -84,22 +79,29 @@ func (s *Server) teamsList(call Call, who caller, empty bool) answer {
 	if s.opt.TeamsPerPage > 0 {
 		limit = min(limit, int64(s.opt.TeamsPerPage))
 	}
+	return offsetPage(s, call, teams, int(limit), empty, func(t Team) []byte {
+		return appendJSON(nil, object{{"id", t.ID}, {"name", t.Name}})
+	})
+}
+
+// offsetPage is a page of a list whose cursor counts rows.
+func offsetPage[T any](s *Server, call Call, list []T, limit int, empty bool, text func(T) []byte) answer {
 	from, no := s.listCursor(call)
 	if no != nil {
 		return *no
 	}
-	start := min(from.offset, len(rows))
-	rows = rows[start:]
-	empty = s.emptyPage(call.Path) || empty
-	switch {
-	case empty:
-		rows = nil
-	case len(rows) > int(limit):
-		rows = rows[:limit]
+	start := min(from.offset, len(list))
+	end := min(start+limit, len(list))
+	if empty = s.emptyPage(call.Path) || empty; empty {
+		end = start
+	}
+	rows := make([]Entry, 0, end-start)
+	for _, v := range list[start:end] {
+		rows = append(rows, Entry{JSON: text(v)})
 	}
 	var metadata string
-	if next := start + len(rows); empty || next < len(teams) {
-		metadata = cursorMetadata(from.to(place{}, next))
+	if empty || end < len(list) {
+		metadata = cursorMetadata(from.to(place{}, end))
 	} else {
 		metadata = s.end(call.Path)
 	}
@@ -109,7 +111,7 @@ func (s *Server) teamsList(call Call, who caller, empty bool) answer {
 // givesCursors tells the calls whose answer may end with a cursor.
 func (s *Server) givesCursors(call Call) bool {
 	switch call.Path {
-	case PathAudit, PathTeams:
+	case PathAudit, PathTeams, PathUsers:
 		return true
 	case PathAccess:
 		return !s.opt.AccessPagesOnly && (call.Query.Has("limit") || call.Query.Get("cursor") != "")

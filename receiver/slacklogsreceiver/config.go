@@ -32,6 +32,8 @@ const (
 	// slackListLimit is Slack's limit a minute of access, and of integration
 	// log calls, for each app and workspace.
 	slackListLimit = 20
+	// leastRefresh is the shortest time between two readings of users.list.
+	leastRefresh = 5 * time.Minute
 
 	whiteSpace = " \t\r\n"
 )
@@ -67,6 +69,8 @@ type Config struct {
 	IntegrationLogs configoptional.Optional[integrationLogsConfig] `mapstructure:"integration_logs"`
 	// HealthRecords switches the collector's own records on.
 	HealthRecords configoptional.Optional[healthRecordsConfig] `mapstructure:"health_records"`
+	// ActorRoles has records carry the roles of the actor.
+	ActorRoles configoptional.Optional[actorRolesConfig] `mapstructure:"actor_roles"`
 	// RetryOnFailure says how a batch that the pipeline refused is offered
 	// again. A limit ends the attempt, never the entry.
 	RetryOnFailure configretry.BackOffConfig `mapstructure:"retry_on_failure"`
@@ -184,6 +188,15 @@ type healthRecordsConfig struct {
 	_ struct{}
 }
 
+// actorRolesConfig is the section actor_roles.
+type actorRolesConfig struct {
+	// RefreshInterval is from the start of one reading of users.list to the
+	// start of the next.
+	RefreshInterval time.Duration `mapstructure:"refresh_interval"`
+
+	_ struct{}
+}
+
 func createDefaultConfig() component.Config {
 	client := confighttp.NewDefaultClientConfig()
 	client.Endpoint = slack.Endpoint
@@ -219,6 +232,7 @@ func createDefaultConfig() component.Config {
 			Overlap:           24 * time.Hour,
 		}),
 		HealthRecords:      configoptional.Default(healthRecordsConfig{HeartbeatInterval: 10 * time.Minute}),
+		ActorRoles:         configoptional.Default(actorRolesConfig{RefreshInterval: time.Hour}),
 		RetryOnFailure:     retry,
 		Body:               record.BodyRaw,
 		Attributes:         record.AttributesAll,
@@ -277,6 +291,9 @@ func (c *Config) Validate() error {
 	if c.HealthRecords.HasValue() && c.HealthRecords.Get().HeartbeatInterval <= 0 {
 		errs = append(errs, errors.New("health_records::heartbeat_interval: must be above 0, such as 10m; to have no health records, take the section out"))
 	}
+	if c.ActorRoles.HasValue() && c.ActorRoles.Get().RefreshInterval < leastRefresh {
+		errs = append(errs, fmt.Errorf("actor_roles::refresh_interval: %s is less than %s, more often than users.list can be read; use a time such as 1h", c.ActorRoles.Get().RefreshInterval, leastRefresh))
+	}
 	if c.Compression.IsCompressed() {
 		errs = append(errs, errors.New("compression: the calls have no body to compress; take it out (answers are compressed by themselves)"))
 	}
@@ -298,6 +315,29 @@ func (c *Config) Validate() error {
 		errs = append(errs, fmt.Errorf("attributes: %q is none of all, core, none", c.Attributes))
 	}
 	return errors.Join(errs...)
+}
+
+// rolesTeams are the workspaces whose members matter: those of the lists, or
+// none = all. Audit logs are of all.
+func (c *Config) rolesTeams() (teams []string) {
+	if c.AuditLogs.HasValue() {
+		return nil
+	}
+	var wanted [][]string
+	if c.AccessLogs.HasValue() {
+		wanted = append(wanted, c.AccessLogs.Get().TeamIDs)
+	}
+	if c.IntegrationLogs.HasValue() {
+		wanted = append(wanted, c.IntegrationLogs.Get().TeamIDs)
+	}
+	for _, ids := range wanted {
+		if len(ids) == 0 || ids[0] == poll.EveryTeam {
+			return nil
+		}
+		teams = append(teams, ids...)
+	}
+	slices.Sort(teams)
+	return slices.Compact(teams)
 }
 
 // auditEndpoint is the audit API's base address, empty when it has to be set.

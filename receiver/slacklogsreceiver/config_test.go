@@ -192,6 +192,14 @@ func TestConfig(t *testing.T) {
 				*cfg.HealthRecords.GetOrInsertDefault() = healthRecordsConfig{HeartbeatInterval: 10 * time.Minute}
 			},
 		},
+		{
+			name: "actor_roles",
+			set:  func(cfg *Config) { cfg.ActorRoles.GetOrInsertDefault().RefreshInterval = 5 * time.Minute },
+		},
+		{
+			name: "actor_roles_null",
+			set:  func(cfg *Config) { *cfg.ActorRoles.GetOrInsertDefault() = actorRolesConfig{RefreshInterval: time.Hour} },
+		},
 		{name: "attributes_none", set: func(cfg *Config) { cfg.Attributes = record.AttributesNone }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -211,6 +219,7 @@ func TestConfig(t *testing.T) {
 			want.ResourceAttributes.SlackTeamID = cfg.ResourceAttributes.SlackTeamID
 			assert.Equal(t, want, cfg)
 			assert.Equal(t, strings.HasPrefix(tt.name, "health_records"), cfg.HealthRecords.HasValue(), "off unless the section is there")
+			assert.Equal(t, strings.HasPrefix(tt.name, "actor_roles"), cfg.ActorRoles.HasValue(), "off unless the section is there")
 			switch tt.audit {
 			case "":
 				tt.audit = "https://api.slack.com/audit/v1"
@@ -301,6 +310,8 @@ integration_logs::stale_after: -1s is negative; use 0 or a time such as 24h`},
 		{"health_records_zero", beat},
 		{"health_records_negative", beat},
 		{"health_records_alone", noLogs},
+		{"actor_roles_too_often", "actor_roles::refresh_interval: 4m59s is less than 5m0s, more often than users.list can be read; use a time such as 1h"},
+		{"actor_roles_negative", "actor_roles::refresh_interval: -1h0m0s is less than 5m0s, more often than users.list can be read; use a time such as 1h"},
 		{"several", noToken + "\n" + fmt.Sprintf(page, 0) + "\n" + body},
 		{"retry", "retry_on_failure: 'multiplier' must be non-negative"},
 	} {
@@ -323,6 +334,7 @@ func TestConfigThatCannotBeRead(t *testing.T) {
 		{"unknown_key_in_access", "has invalid keys: overlap"},
 		{"unknown_key_in_integration", "has invalid keys: sweep_interval"},
 		{"unknown_key_in_health_records", "has invalid keys: interval"},
+		{"unknown_key_in_actor_roles", "has invalid keys: interval"},
 		{"unknown_key_in_rotation", "has invalid keys: token"},
 		{"start_time", `'start_time' parsing time "yesterday"`},
 		{"storage", `'storage' `},
@@ -340,7 +352,7 @@ func TestConfigCases(t *testing.T) {
 	t.Parallel()
 	conf, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
 	require.NoError(t, err)
-	assert.Len(t, conf.ToStringMap(), 17+52+8)
+	assert.Len(t, conf.ToStringMap(), 19+54+9)
 }
 
 func TestAuditEndpoint(t *testing.T) {

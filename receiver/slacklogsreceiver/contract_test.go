@@ -43,7 +43,9 @@ func (g *generator) Stop() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.slack = slacktest.New(slacktest.Options{CallLog: 1, EmptyPages: 5})
-	g.slack.SetToken(slacktest.AnyToken, slacktest.NewOrganisation(1).Identity())
+	company := slacktest.NewOrganisation(1)
+	g.slack.SetToken(slacktest.AnyToken, company.Identity())
+	g.slack.SetUser(company.Users()...)
 }
 
 func (g *generator) Generate() []receivertest.UniqueIDAttrVal {
@@ -92,9 +94,11 @@ func TestConsumeContract(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		storage bool
+		roles   bool
 	}{
 		{name: "without storage"},
 		{name: "with storage", storage: true},
+		{name: "with actor_roles", roles: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := newGenerator()
@@ -108,6 +112,9 @@ func TestConsumeContract(t *testing.T) {
 			audit.PageSize = 7
 			audit.Overlap = 3 * time.Second
 			host := &testHost{}
+			if tt.roles {
+				cfg.ActorRoles.GetOrInsertDefault()
+			}
 			if tt.storage {
 				cfg.Storage = &storageID
 				host.extensions = map[component.ID]component.Component{storageID: newMemoryStorage()}

@@ -216,6 +216,18 @@ func (m *memoryStorage) GetClient(_ context.Context, kind component.Kind, id com
 	return &memoryClient{m, fmt.Sprintf("%s %s %s ", kind, id, name)}, nil
 }
 
+// holds is whether a text stands in what is stored.
+func (m *memoryStorage) holds(text string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, value := range m.values {
+		if bytes.Contains(value, []byte(text)) {
+			return true
+		}
+	}
+	return false
+}
+
 func (m *memoryStorage) clients() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()

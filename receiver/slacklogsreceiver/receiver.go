@@ -32,8 +32,12 @@ import (
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/metadata"
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/poll"
+	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/roles"
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/rotation"
 )
+
+// jitter is the part of a pause after a failure that is left to chance.
+const jitter = 0.2
 
 // shutdownTime is the longest that a shutdown waits for a consumer or storage
 // that ignores its context (promise 10).
@@ -123,6 +127,9 @@ func (r *logsReceiver) warn(start string) {
 				zap.Float64("requests_per_minute", perMinute), zap.Float64("slack_limit", limit))
 		}
 	}
+	if r.cfg.ActorRoles.HasValue() && r.cfg.Attributes == record.AttributesNone {
+		r.set.Logger.Warn("actor_roles has no effect with attributes: none")
+	}
 	if r.cfg.AuditLogs.HasValue() {
 		budget("audit_logs", r.cfg.AuditLogs.Get().RequestsPerMinute, slackAuditLimit)
 	}
@@ -138,10 +145,7 @@ func (r *logsReceiver) warn(start string) {
 func (r *logsReceiver) newRotation(ctx context.Context, t *term) (*rotation.Source, error) {
 	cfg := r.cfg.TokenRotation
 	set := r.slackSettings()
-	receiver := metric.WithAttributes(attribute.String("receiver", r.set.ID.String()))
-	set.Observe = func(ctx context.Context, method, errorType string, took time.Duration) {
-		r.telemetry.SlacklogsRequestDuration.Record(ctx, took.Seconds(), receiver, poll.CallAttributes(method, errorType))
-	}
+	set.Observe = r.observe
 	return rotation.New(ctx, rotation.Settings{
 		App:          slack.App{ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret},
 		RefreshToken: cfg.RefreshToken,
@@ -154,10 +158,41 @@ func (r *logsReceiver) newRotation(ctx context.Context, t *term) (*rotation.Sour
 	})
 }
 
+// newRoles brings the roles of actors during a term.
+func (r *logsReceiver) newRoles(ctx context.Context, t *term) (*roles.Source, error) {
+	set := r.slackSettings()
+	set.Observe = r.observe
+	if t.tokens != nil {
+		set.Tokens = t.tokens
+	}
+	return roles.New(ctx, roles.Settings{
+		Slack:               set,
+		Clock:               r.clock,
+		Store:               t.store,
+		Pauses:              &t.pauses,
+		Logger:              r.set.Logger,
+		RefreshInterval:     r.cfg.ActorRoles.Get().RefreshInterval,
+		TeamIDs:             r.cfg.rolesTeams(),
+		RandomizationFactor: jitter,
+	})
+}
+
+// observe is told of each call that is of no log type.
+func (r *logsReceiver) observe(ctx context.Context, method, errorType string, took time.Duration) {
+	receiver := metric.WithAttributes(attribute.String("receiver", r.set.ID.String()))
+	r.telemetry.SlacklogsRequestDuration.Record(ctx, took.Seconds(), receiver, poll.CallAttributes(method, errorType))
+}
+
 func (r *logsReceiver) addPollers(ctx context.Context, t *term) error {
 	if r.cfg.TokenRotation != nil {
 		var err error
 		if t.tokens, err = r.newRotation(ctx, t); err != nil {
+			return err
+		}
+	}
+	if r.cfg.ActorRoles.HasValue() && r.cfg.Attributes != record.AttributesNone {
+		var err error
+		if t.roles, err = r.newRoles(ctx, t); err != nil {
 			return err
 		}
 	}
@@ -272,7 +307,7 @@ func (r *logsReceiver) pollerSettings(t *term, logType string) (poll.Settings, e
 	if t.tokens != nil {
 		set.Tokens = t.tokens
 	}
-	return poll.Settings{
+	ps := poll.Settings{
 		ID:                  r.set.ID,
 		Slack:               set,
 		Clock:               r.clock,
@@ -288,8 +323,12 @@ func (r *logsReceiver) pollerSettings(t *term, logType string) (poll.Settings, e
 		Pauses:              &t.pauses,
 		Health:              t.health,
 		Status:              func(err error) { r.reportStatus(t, logType, err) },
-		RandomizationFactor: 0.2,
-	}, nil
+		RandomizationFactor: jitter,
+	}
+	if t.roles != nil {
+		ps.Roles = t.roles.Of
+	}
+	return ps, nil
 }
 
 func (r *logsReceiver) registerGauges() error {

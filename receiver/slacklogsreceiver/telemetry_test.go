@@ -263,6 +263,8 @@ func TestEveryMetric(t *testing.T) {
 	sub, err := conf.Sub("telemetry::metrics")
 	require.NoError(t, err)
 	metrics := sub.ToStringMap()
+	require.Contains(t, metrics, "slacklogs_actor_roles")
+	delete(metrics, "slacklogs_actor_roles") // only with actor_roles: TestTelemetryOfActorRoles
 	require.NotEmpty(t, metrics)
 
 	tel := newTelemetry(t)

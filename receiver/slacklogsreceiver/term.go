@@ -18,6 +18,7 @@ import (
 	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/checkpoint"
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/poll"
+	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/roles"
 	"github.com/slacklogs/otelcol-slacklogs/receiver/slacklogsreceiver/internal/rotation"
 )
 
@@ -58,6 +59,7 @@ type term struct {
 	pollers []*poll.Poller
 	health  *poll.Health     // nil = no health records
 	tokens  *rotation.Source // nil = no token_rotation
+	roles   *roles.Source    // nil = no actor_roles
 	pauses  slack.Pauses
 	cancel  context.CancelFunc
 	// over is set once the term ends: what a late consumer or storage brings is
@@ -105,6 +107,9 @@ func (t *term) run(ctx context.Context) {
 	}
 	if t.health != nil {
 		wg.Go(func() { t.health.Run(ctx) })
+	}
+	if t.roles != nil {
+		wg.Go(func() { t.roles.Run(ctx) })
 	}
 	go func() {
 		wg.Wait()

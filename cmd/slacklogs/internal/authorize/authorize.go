@@ -38,6 +38,7 @@ type authorizeFlags struct {
 	redirectURL, receive, endpoint string
 	output, configOutput           string
 	pkce, gov, printToken          bool
+	actorRoles                     bool
 	timeout                        time.Duration
 }
 
@@ -69,6 +70,7 @@ func parseAuthorize(args []string, stdout, stderr io.Writer) (authorizeFlags, er
 	set.StringVar(&f.clientID, "client-id", os.Getenv("SLACK_CLIENT_ID"), "the app's Client `ID`, from Basic Information (default SLACK_CLIENT_ID)")
 	set.StringVar(&f.secretFile, "client-secret-file", "", "a `file` with the app's Client Secret")
 	set.StringVar(&f.logs, "logs", "audit", "which logs the token is to read: audit, access, integration, with commas between")
+	set.BoolVar(&f.actorRoles, "actor-roles", false, "the token is also to read who has what role, for actor_roles (users:read)")
 	set.StringVar(&f.team, "team", "", "the `id` of the workspace or organisation (T… or E…) that Slack's page offers first")
 	set.StringVar(&f.redirectURL, "redirect-url", "", "where Slack sends the browser afterwards: one of the app's redirect `URL`s, or below one\n(default "+defaultRedirect+", with --pkce "+defaultRedirectPublic+")")
 	set.StringVar(&f.receive, "receive", "", "how the code comes back: callback = to a page served here on loopback, or pasted; paste = only pasted\n(default callback if the redirect URL is on loopback)")
@@ -198,6 +200,17 @@ func (f *authorizeFlags) addressProblem() string {
 func (f *authorizeFlags) wanted() []verb.LogType {
 	names := strings.Split(f.logs, ",")
 	return slices.DeleteFunc(slices.Clone(verb.LogTypes), func(l verb.LogType) bool { return !slices.Contains(names, l.Name) })
+}
+
+// scopes are the user scopes to ask for.
+func (f *authorizeFlags) scopes() []string { return append(scopesOf(f.wanted()), f.moreScopes()...) }
+
+// moreScopes are those of them that read no logs.
+func (f *authorizeFlags) moreScopes() []string {
+	if f.actorRoles {
+		return []string{verb.UsersScope}
+	}
+	return nil
 }
 
 // scopesOf are the scopes that read these logs, each once.

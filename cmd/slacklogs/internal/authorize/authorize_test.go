@@ -278,6 +278,11 @@ func TestAuthorize(t *testing.T) {
 			stderr: []string{"&scope=team%3Aread&", "&user_scope=auditlogs%3Aread"},
 		},
 		{
+			name: "roles of actors", app: func(app *slacktest.App) { app.Scopes = append(app.Scopes, "users:read") }, args: []string{"--actor-roles"},
+			stdout: []string{"    audit_logs: {}\n    actor_roles: {}\n"},
+			stderr: []string{"&user_scope=auditlogs%3Aread%2Cusers%3Aread", "with auditlogs:read, users:read."}, not: []string{"Warning"},
+		},
+		{
 			name: "rotation", app: func(app *slacktest.App) { app.Rotation = true },
 			stdout: []string{
 				"    token_rotation:\n      client_id: \"111.222\"\n      client_secret: ${env:SLACK_CLIENT_SECRET}\n      refresh_token: \"${file:/",

@@ -23,8 +23,8 @@ type granted struct {
 	remarks []string
 }
 
-// newGranted compares what was asked for with what was given.
-func newGranted(wanted []verb.LogType, grant slack.Grant, info slack.TokenInfo) granted {
+// newGranted compares what was asked for with what was given. more are scopes that no log needs.
+func newGranted(wanted []verb.LogType, grant slack.Grant, info slack.TokenInfo, more ...string) granted {
 	g := granted{Grant: grant, info: info, scopes: info.Scopes}
 	if g.scopes == nil {
 		g.scopes = grant.Scopes // Slack did not say of the token itself
@@ -33,7 +33,7 @@ func newGranted(wanted []verb.LogType, grant slack.Grant, info slack.TokenInfo) 
 		g.remarks = append(g.remarks, "not_allowed_token_type: "+slack.Advice("not_allowed_token_type"))
 		return g
 	}
-	asked := scopesOf(wanted)
+	asked := append(scopesOf(wanted), more...)
 	has := func(scope string) bool { return g.scopes == nil || slices.Contains(g.scopes, scope) }
 	if g.scopes == nil {
 		g.remarks = append(g.remarks, "Slack does not say which scopes were granted; ask slacklogs check.")

@@ -95,7 +95,7 @@ func (w *walk) run(ctx context.Context) error {
 		return fmt.Errorf("%w\nThe app is installed, but its token could not be verified, so nothing was written. "+
 			"Run this again: the owner has to click once more, and Slack gives the app a token again", err)
 	}
-	g := newGranted(w.wanted(), grant, info)
+	g := newGranted(w.wanted(), grant, info, w.moreScopes()...)
 	for _, remark := range g.remarks {
 		w.say("Warning: %s", remark)
 	}
@@ -115,7 +115,7 @@ func (w *walk) link() string {
 		Endpoint: oauth2.Endpoint{AuthURL: slack.AuthorizeEndpoint(w.endpoint)},
 	}
 	// A scope is a bot's; who allows the app gives his own as a user scope.
-	options := []oauth2.AuthCodeOption{oauth2.SetAuthURLParam("user_scope", strings.Join(scopesOf(w.wanted()), ","))}
+	options := []oauth2.AuthCodeOption{oauth2.SetAuthURLParam("user_scope", strings.Join(w.scopes(), ","))}
 	if w.botScope != "" {
 		options = append(options, oauth2.SetAuthURLParam("scope", w.botScope))
 	}

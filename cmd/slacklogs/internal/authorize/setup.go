@@ -56,6 +56,9 @@ receivers:
 		}
 		fmt.Fprintf(&b, "    %s:\n      team_ids: [\"*\"] # all workspaces that the app is on; or their ids\n", l.Section)
 	}
+	if w.actorRoles {
+		b.WriteString("    actor_roles: {}\n")
+	}
 	fmt.Fprintf(&b, `
 # To see that it works. For a backend see examples/ of slacklogs.
 exporters:

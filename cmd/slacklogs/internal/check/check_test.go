@@ -317,6 +317,12 @@ func TestCheckFindings(t *testing.T) {
 			name: "no scope, says the call", id: atBrightwater(func(id *slacktest.Identity) { id.Scopes = []string{"admin"} }), receiver: "audit_logs:",
 			check: "call", result: failed, detail: "missing_scope (needed auditlogs:read, provided admin)", advice: "add it to the app's user scopes",
 		},
+		{
+			name: "no scope for roles", id: atBrightwater(func(id *slacktest.Identity) { id.Scopes = []string{"auditlogs:read"} }), receiver: "audit_logs:\nactor_roles:",
+			check: "scopes", result: failed, detail: "lacks users:read; the token has auditlogs:read", advice: "users:read for actor_roles",
+		},
+		{name: "a scope for roles", receiver: "audit_logs:\nactor_roles: {refresh_interval: 2h}", check: "scopes", result: passed, detail: "has", n: 2},
+		{name: "no need of a scope for roles", id: atBrightwater(func(id *slacktest.Identity) { id.Scopes = []string{"auditlogs:read"} }), receiver: "audit_logs:", check: "scopes", result: passed, detail: "has auditlogs:read"},
 		{name: "a workspace's token", id: atHarbour, receiver: "audit_logs:", check: "installed on", result: failed, detail: "needs a token of the organisation", advice: "install the app on the organisation"},
 		{name: "no team_ids", receiver: "access_logs:", check: "call", result: failed, detail: "missing_argument", advice: "set team_ids"},
 		{name: "an unknown workspace", receiver: "access_logs: " + named, check: "workspaces", result: failed, detail: "is not among the 3", advice: "let an Org Admin add it"},

@@ -271,6 +271,14 @@ func (a *asking) scopes() {
 		line.Section = s.name
 		a.add(line)
 	}
+	if a.cfg.ActorRoles.HasValue() {
+		line := a.line("scopes", passed, "has "+verb.UsersScope, "")
+		if !slices.Contains(a.info.Scopes, verb.UsersScope) {
+			line.Result, line.Detail, line.Advice = failed, "lacks "+verb.UsersScope+"; the token has "+has, slack.Advice("missing_scope")
+		}
+		line.Section = "actor_roles"
+		a.add(line)
+	}
 }
 
 // expiry warns of a token that ends.

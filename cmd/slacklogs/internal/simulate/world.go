@@ -88,6 +88,7 @@ func newWorld(f simulateFlags, now func() time.Time) *world {
 	}
 	w.slack.SetToken(tokenName(f.token), id)
 	w.slack.SetApp(f.slackApp(id))
+	w.slack.SetUser(w.org.Users()...)
 	if f.refused > 0 {
 		w.slack.Refuse(w.teams[f.refused-1], "team_access_not_granted")
 	}

@@ -14,3 +14,6 @@ var (
 	Integration = LogType{"integration", "integration_logs", "admin"}
 	LogTypes    = []LogType{Audit, Access, Integration}
 )
+
+// UsersScope is the user scope that actor_roles needs.
+const UsersScope = "users:read"

@@ -28,6 +28,7 @@ type TelemetryBuilder struct {
 	meter                     metric.Meter
 	mu                        sync.Mutex
 	registrations             []metric.Registration
+	SlacklogsActorRoles       metric.Int64Counter
 	SlacklogsEntries          metric.Int64Counter
 	SlacklogsEntriesLate      metric.Int64Counter
 	SlacklogsEntriesMalformed metric.Int64Counter
@@ -197,6 +198,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	}
 	builder.meter = Meter(settings)
 	var err, errs error
+	builder.SlacklogsActorRoles, err = builder.meter.Int64Counter(
+		"otelcol_slacklogs_actor_roles",
+		metric.WithDescription("Records with an actor, by whether the actor's roles were known. [Alpha]"),
+		metric.WithUnit("{records}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.SlacklogsEntries, err = builder.meter.Int64Counter(
 		"otelcol_slacklogs_entries",
 		metric.WithDescription("Log entries read from Slack, by what became of them. [Alpha]"),

@@ -48,12 +48,16 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	tb.SlacklogsActorRoles.Add(context.Background(), 1)
 	tb.SlacklogsEntries.Add(context.Background(), 1)
 	tb.SlacklogsEntriesLate.Add(context.Background(), 1)
 	tb.SlacklogsEntriesMalformed.Add(context.Background(), 1)
 	tb.SlacklogsEventLateness.Record(context.Background(), 1)
 	tb.SlacklogsRequestDuration.Record(context.Background(), 1)
 	tb.SlacklogsThrottledTime.Add(context.Background(), 1)
+	AssertEqualSlacklogsActorRoles(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualSlacklogsEntries(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())

@@ -106,7 +106,7 @@ type pendingEntry struct {
 // It asks Slack nothing.
 func NewAudit(ctx context.Context, set Settings, cfg AuditSettings) (*Poller, error) {
 	p := newPoller(set, "audit", cfg.RequestsPerMinute)
-	a := &audit{Poller: p, cfg: cfg, convert: record.New(cfg.Record), pending: map[checkpoint.Key]pendingEntry{}}
+	a := &audit{Poller: p, cfg: cfg, convert: p.converter(cfg.Record), pending: map[checkpoint.Key]pendingEntry{}}
 	p.logType = a
 	p.batch.write = func(_ int, e jsonstream.Element, to plog.LogRecordSlice) {
 		a.convert.ParseAudit(e)

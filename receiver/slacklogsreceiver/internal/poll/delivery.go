@@ -64,11 +64,14 @@ type batch struct {
 	ends []int
 	uids []string
 	logs plog.Logs
+	// known and unknown are of how many records the actor's roles are so.
+	known, unknown int64
 }
 
 func (b *batch) reset() {
 	b.text, b.ends, b.uids = b.text[:0], b.ends[:0], b.uids[:0]
 	b.logs = plog.Logs{}
+	b.known, b.unknown = 0, 0
 }
 
 func (b *batch) len() int { return len(b.ends) }
@@ -103,6 +106,7 @@ func (b *batch) newLogs() plog.Logs {
 // rebuild makes the records again from the kept text.
 func (b *batch) rebuild() {
 	b.logs = b.newLogs()
+	b.known, b.unknown = 0, 0
 	records := b.records()
 	records.EnsureCapacity(len(b.ends))
 	start := 0

@@ -90,6 +90,8 @@ type world struct {
 	onAnswer  func(header http.Header)
 	// onResponse sees what came of a call.
 	onResponse func(r *http.Request, answer *http.Response, err error)
+	// onSettings may change those of a poller.
+	onSettings func(set *Settings)
 	// plain leaves the answers uncompressed.
 	plain bool
 	// trace is told what happens, if set.
@@ -338,7 +340,7 @@ func (w *world) settingsOf(a actor, store *checkpoint.Store) Settings {
 	require.NoError(w.t, err)
 	next, err := consumer.NewLogs(a.consume)
 	require.NoError(w.t, err)
-	return Settings{
+	set := Settings{
 		ID: component.MustNewID("slacklogs"),
 		Slack: slack.Settings{
 			HTTP: &http.Client{Transport: a}, Token: w.token, Endpoint: "https://slack.example/api",
@@ -348,6 +350,10 @@ func (w *world) settingsOf(a actor, store *checkpoint.Store) Settings {
 		Telemetry: builder, Logger: w.logger, ResourceAttributes: metadata.DefaultResourceAttributesConfig(),
 		Scope: pcommon.NewInstrumentationScope(), Status: func(err error) { w.status = append(w.status, err) },
 	}
+	if w.onSettings != nil {
+		w.onSettings(&set)
+	}
+	return set
 }
 
 // run polls for d. It reports whether the process crashed.

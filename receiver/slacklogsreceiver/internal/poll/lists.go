@@ -180,8 +180,9 @@ func (s *workspaceState) valid() bool {
 }
 
 func newLists(ctx context.Context, set Settings, kind string, cfg ListSettings) (*lists, error) {
+	p := newPoller(set, kind, cfg.RequestsPerMinute)
 	l := &lists{
-		Poller: newPoller(set, kind, cfg.RequestsPerMinute), cfg: cfg, convert: record.New(cfg.Record),
+		Poller: p, cfg: cfg, convert: p.converter(cfg.Record),
 		known: map[string]*workspace{}, pending: map[checkpoint.Key]checkpoint.Row{},
 	}
 	l.logType = l

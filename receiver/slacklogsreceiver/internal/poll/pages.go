@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/slacklogs/otelcol-slacklogs/internal/jsonstream"
+	"github.com/slacklogs/otelcol-slacklogs/internal/record"
 	"github.com/slacklogs/otelcol-slacklogs/internal/slack"
 )
 
@@ -57,6 +58,7 @@ func (p *Poller) deliver(ctx context.Context, accepted func(dropped bool)) error
 		outcome = "dropped"
 	}
 	p.count(ctx, outcome, int64(p.batch.len()))
+	p.countRoles(ctx)
 	accepted(dropped)
 	p.saveState(ctx)
 	return nil
@@ -65,6 +67,35 @@ func (p *Poller) deliver(ctx context.Context, accepted func(dropped bool)) error
 func (p *Poller) count(ctx context.Context, outcome string, n int64) {
 	if n > 0 {
 		p.set.Telemetry.SlacklogsEntries.Add(ctx, n, p.from.attrs, metric.WithAttributes(attribute.String("outcome", outcome)))
+	}
+}
+
+// converter makes records as cfg says, with the roles of actors.
+func (p *Poller) converter(cfg record.Options) *record.Converter {
+	c := record.New(cfg)
+	if p.set.Roles != nil {
+		c.Roles(func(userID []byte) []string {
+			roles := p.set.Roles(userID)
+			if len(roles) > 0 {
+				p.batch.known++
+			} else {
+				p.batch.unknown++
+			}
+			return roles
+		})
+	}
+	return c
+}
+
+// countRoles counts of how many records of the batch the actor's roles are known.
+func (p *Poller) countRoles(ctx context.Context) {
+	for _, o := range []struct {
+		outcome string
+		n       int64
+	}{{"known", p.batch.known}, {"unknown", p.batch.unknown}} {
+		if o.n > 0 {
+			p.set.Telemetry.SlacklogsActorRoles.Add(ctx, o.n, p.from.attrs, metric.WithAttributes(attribute.String("outcome", o.outcome)))
+		}
 	}
 }
 

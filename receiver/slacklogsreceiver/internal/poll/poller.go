@@ -70,6 +70,9 @@ type Settings struct {
 	Pauses *slack.Pauses
 	// Health sends the collector's own records; nil = none.
 	Health *Health
+	// Roles are those of the user of an id, none if they are not known; nil =
+	// nobody asks.
+	Roles func(userID []byte) []string
 	// Status is told when the log type begins to fail, and nil when it is well.
 	Status func(err error)
 	// RandomizationFactor of the pause after a failed call, 0 to 1.
