@@ -13,7 +13,9 @@ import (
 	"syscall"
 
 	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/authorize"
+	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/backtest"
 	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/check"
+	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/rules"
 	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/simulate"
 	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/status"
 	"github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/verb"
@@ -27,6 +29,8 @@ var verbs = []struct {
 	{"authorize", "install the Slack app and keep its token in a file", authorize.Run},
 	{"check", "ask Slack what a configuration or a token needs, and say what mends what fails", check.Run},
 	{"status", "say how a running collector's log types stand, and what to do about those that do not work", status.Run},
+	{"rules", "list, compile and check the detection rules", rules.Run},
+	{"backtest", "say what the detection rules find in exported records", backtest.Run},
 	{"simulate", "serve a made-up Slack organisation on loopback, to try the receiver without Slack", simulate.Run},
 }
 

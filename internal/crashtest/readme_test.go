@@ -146,7 +146,7 @@ func TestREADMENamesSettingsAndMetrics(t *testing.T) {
 	}
 	assert.ElementsMatch(t, metrics, firstCells(readme, `otelcol_slacklogs_\w+`))
 
-	sections := []string{"audit_logs", "access_logs", "integration_logs", "health_records", "token_rotation"}
+	sections := []string{"audit_logs", "access_logs", "integration_logs", "health_records", "token_rotation", "actor_roles"}
 	on := map[string]any{}
 	for _, section := range sections {
 		on[section] = map[string]any{}

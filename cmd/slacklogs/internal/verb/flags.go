@@ -41,6 +41,6 @@ func (f *Flags) Parse(args []string) error {
 
 // Wrong tells what is wrong with the arguments, and returns ErrUsage.
 func (f *Flags) Wrong(problem string) error {
-	fmt.Fprintf(f.stderr, "slacklogs %s: %s\nslacklogs %s --help says more.\n", f.Name(), problem, f.Name())
+	fmt.Fprintf(f.stderr, "slacklogs %s: %s\nslacklogs %s --help says more.\n", f.Name(), printableLines(problem), f.Name())
 	return ErrUsage
 }

@@ -17,3 +17,12 @@ func Printable(text string) string {
 		return '?'
 	}, text)
 }
+
+// printableLines is Printable of each line: an error may be several, and quote a file or an answer.
+func printableLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = Printable(line)
+	}
+	return strings.Join(lines, "\n")
+}

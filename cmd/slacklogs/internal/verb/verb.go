@@ -37,6 +37,6 @@ func (f Func) Exit(ctx context.Context, name string, args []string, stdout, stde
 	case errors.Is(err, ErrAttention):
 		return 1
 	}
-	fmt.Fprintf(stderr, "slacklogs %s: %v\n", name, err)
+	fmt.Fprintf(stderr, "slacklogs %s: %s\n", name, printableLines(err.Error()))
 	return 1
 }

@@ -28,6 +28,7 @@ func TestExit(t *testing.T) {
 		{ErrUsage, 2, ""},
 		{fmt.Errorf("it is: %w", ErrAttention), 1, ""},
 		{errors.New("the disk is full"), 1, "slacklogs count: the disk is full\n"},
+		{errors.New("one\x1b[31m\ntwo\a"), 1, "slacklogs count: one?[31m\ntwo?\n"},
 	} {
 		var stderr bytes.Buffer
 		count := Func(func(_ context.Context, args []string, _, _ io.Writer) error {
