@@ -17,7 +17,7 @@ HELPER := bin/slacklogs
 HELPER_LDFLAGS := -s -w -X github.com/slacklogs/otelcol-slacklogs/cmd/slacklogs/internal/verb.Version=$(VERSION)
 PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 # What the binaries are built from, so that they are built only when it changed.
-SOURCES := go.mod go.sum $(shell find cmd internal receiver -type f ! -name '*_test.go' ! -name '*.md' ! -path '*/testdata/*' 2>/dev/null)
+SOURCES := go.mod go.sum $(shell find cmd detections internal receiver -type f ! -name '*_test.go' ! -name '*.md' ! -path '*/testdata/*' 2>/dev/null)
 
 .PHONY: help
 help: ## Print this
@@ -122,6 +122,13 @@ leader: ## Test the takeover with the real extension k8s_leader_elector
 .PHONY: schemas
 schemas: ## Test examples/schemas with the real transform processor
 	cd test/schemas && go test -count=1 ./...
+
+# Not part of test: the parsers and engines for SIEMs are no Go modules. Needs Python 3.12 (PYTHON names it), Maven and a
+# JDK of 17 or later.
+.PHONY: siem-check
+siem-check: ## Check what is compiled for Splunk and Elastic with parsers and an engine that others wrote
+	scripts/siem-splunk.sh
+	scripts/siem-elastic.sh
 
 # promtool comes with Debian's package prometheus; .ci/run installs it.
 .PHONY: alerts

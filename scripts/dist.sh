@@ -44,7 +44,7 @@ for platform in "$@"; do
 	name=slacklogs_${version}_${platform//\//_}
 	mkdir "$stage/$name"
 	cp "dist/$platform/otelcol-slacklogs" "dist/$platform/slacklogs" "$stage/$name"
-	cp -R LICENSE README.md CHANGELOG.md CONTRIBUTING.md builder-config.yaml docs examples deploy "$stage/$name"
+	cp -R LICENSE README.md CHANGELOG.md CONTRIBUTING.md builder-config.yaml docs examples deploy detections "$stage/$name"
 	# What examples/schemas refers to.
 	mkdir -p "$stage/$name/test/schemas/testdata"
 	cp test/schemas/testdata/{ecs,ocsf}.tsv "$stage/$name/test/schemas/testdata"

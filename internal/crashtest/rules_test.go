@@ -296,7 +296,7 @@ func TestDetectionsREADME(t *testing.T) {
 	assert.Equal(t, 1, simulated)
 	assert.FileExists(t, filepath.Join(dir, "tags.yaml"))
 	assert.Contains(t, readAll(t, filepath.Join(dir, "tags.yaml")), "my_role_to_admin")
-	assert.Contains(t, readAll(t, filepath.Join(dir, "lists.yml")), "A012ABCDEF3")
+	assert.Contains(t, readAll(t, filepath.Join(dir, "proposed.yml")), "own_apps: [A012ABCDEF3]")
 	assert.Contains(t, readAll(t, filepath.Join(dir, "backtest.json")), "role_to_admin")
 }
 
