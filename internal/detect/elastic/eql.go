@@ -16,39 +16,20 @@ import (
 // null then, and does not end with an error. Below not a null would take the event away, so there each test says first that
 // there is something to test.
 func (w writer) eql(e sigma.Expr, negated bool) (string, error) {
-	join := func(parts []sigma.Expr, word string) (string, error) {
-		texts := make([]string, len(parts))
-		for i, part := range parts {
-			text, err := w.eql(part, negated)
-			if err != nil {
-				return "", err
+	return sigma.Language{
+		And: " and ", Or: " or ", True: "true", False: "false",
+		Not: func(e sigma.Expr) (string, error) {
+			part, err := w.eql(e, true)
+			return "not " + enclosed(part), err
+		},
+		Test: func(t *sigma.Test) (string, error) {
+			text, field, err := w.eqlTest(t)
+			if negated && err == nil && t.Op != sigma.Exists && t.Op != sigma.Null {
+				text = "(" + field + " != null and " + text + ")"
 			}
-			texts[i] = text
-		}
-		return together(texts, word), nil
-	}
-	switch e := e.(type) {
-	case sigma.And:
-		if len(e) == 0 {
-			return "true", nil
-		}
-		return join(e, " and ")
-	case sigma.Or:
-		if len(e) == 0 {
-			return "false", nil
-		}
-		return join(e, " or ")
-	case sigma.Not:
-		part, err := w.eql(e.Expr, true)
-		return "not " + enclosed(part), err
-	case *sigma.Test:
-		text, field, err := w.eqlTest(e)
-		if negated && err == nil && e.Op != sigma.Exists && e.Op != sigma.Null {
-			text = "(" + field + " != null and " + text + ")"
-		}
-		return text, err
-	}
-	return "", fmt.Errorf("%T is not covered", e)
+			return text, err
+		},
+	}.Write(e)
 }
 
 func (w writer) eqlTest(t *sigma.Test) (text, field string, err error) {
@@ -75,7 +56,7 @@ func (w writer) eqlTest(t *sigma.Test) (text, field string, err error) {
 		for _, value := range t.Values {
 			texts = append(texts, field+" == "+value)
 		}
-		return together(texts, " or "), field, nil
+		return sigma.Together(texts, " or "), field, nil
 	case t.Op == sigma.Equal && t.Cased:
 		return field + " in (" + strings.Join(quoted(t.Values), ", ") + ")", field, nil
 	}
@@ -117,16 +98,10 @@ func (w writer) eqlTest(t *sigma.Test) (text, field string, err error) {
 	if len(patterns) > 0 {
 		texts = append(texts, field+" regex ("+strings.Join(quoted(patterns), ", ")+")")
 	}
-	return together(texts, " or "), field, nil
+	return sigma.Together(texts, " or "), field, nil
 }
 
 // together puts conditions together; a single one stays as it is.
-func together(texts []string, word string) string {
-	if len(texts) == 1 {
-		return texts[0]
-	}
-	return "(" + strings.Join(texts, word) + ")"
-}
 
 func enclosed(text string) string {
 	if strings.HasPrefix(text, "(") && strings.HasSuffix(text, ")") && balanced(text[1:len(text)-1]) {

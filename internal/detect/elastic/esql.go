@@ -19,35 +19,13 @@ import (
 // esql writes an expression of ES|QL. Nearly each test of a missing field is null there, and so is its opposite, so what
 // is negated is false first.
 func (w writer) esql(e sigma.Expr) (string, error) {
-	join := func(parts []sigma.Expr, word string) (string, error) {
-		texts := make([]string, len(parts))
-		for i, part := range parts {
-			text, err := w.esql(part)
-			if err != nil {
-				return "", err
-			}
-			texts[i] = text
-		}
-		return together(texts, word), nil
-	}
-	switch e := e.(type) {
-	case sigma.And:
-		if len(e) == 0 {
-			return "true", nil
-		}
-		return join(e, " AND ")
-	case sigma.Or:
-		if len(e) == 0 {
-			return "false", nil
-		}
-		return join(e, " OR ")
-	case sigma.Not:
-		part, err := w.esql(e.Expr)
-		return "NOT COALESCE(" + bare(part) + ", false)", err
-	case *sigma.Test:
-		return w.esqlTest(e)
-	}
-	return "", fmt.Errorf("%T is not covered", e)
+	return sigma.Language{
+		And: " AND ", Or: " OR ", True: "true", False: "false", Test: w.esqlTest,
+		Not: func(e sigma.Expr) (string, error) {
+			part, err := w.esql(e)
+			return "NOT COALESCE(" + bare(part) + ", false)", err
+		},
+	}.Write(e)
 }
 
 // between stands around each element of a list that has become one text. No text of Slack's holds it.
@@ -77,7 +55,7 @@ func (w writer) esqlTest(t *sigma.Test) (string, error) {
 		for _, value := range t.Values {
 			texts = append(texts, field+" == "+value)
 		}
-		return together(texts, " OR "), nil
+		return sigma.Together(texts, " OR "), nil
 	case t.Op == sigma.FieldRef:
 		for _, value := range t.Values {
 			other, err := w.field(value)
@@ -87,7 +65,7 @@ func (w writer) esqlTest(t *sigma.Test) (string, error) {
 			// Of a list this is null.
 			texts = append(texts, field+" == "+other.Attribute)
 		}
-		return together(texts, " OR "), nil
+		return sigma.Together(texts, " OR "), nil
 	}
 	values := t.Values
 	if !t.Cased && t.Op != sigma.Regexp {
@@ -115,7 +93,7 @@ func (w writer) esqlTest(t *sigma.Test) (string, error) {
 			}
 			texts = append(texts, list+" LIKE "+quote("*"+value+"*"))
 		}
-		return together(texts, " OR "), nil
+		return sigma.Together(texts, " OR "), nil
 	}
 	if t.Op == sigma.Equal {
 		if len(values) == 1 {
@@ -143,7 +121,7 @@ func (w writer) esqlTest(t *sigma.Test) (string, error) {
 			return "", fmt.Errorf("%s: %s is not covered", t.Field, t.Op)
 		}
 	}
-	return together(texts, " OR "), nil
+	return sigma.Together(texts, " OR "), nil
 }
 
 // windows are how many begin within one timespan, so that the window of a burst is a tenth too long at most.
@@ -208,7 +186,7 @@ func counting(tuned *detect.Tuned, c *detect.Correlation, asked fields) (query s
 			counts = append(counts, fmt.Sprintf("%s = COUNT_DISTINCT(CASE(%s, %s, null))", member.Name(), flag, counted))
 			conditions = append(conditions, condition)
 		}
-		prepare = append(prepare, "| WHERE "+bare(together(flags, " OR ")))
+		prepare = append(prepare, "| WHERE "+bare(sigma.Together(flags, " OR ")))
 	} else {
 		match, counted, err := tally(tuned, c, []*detect.Correlation{c}, asked)
 		if err != nil {
@@ -330,7 +308,7 @@ func tally(tuned *detect.Tuned, c *detect.Correlation, around []*detect.Correlat
 		}
 		matches = append(matches, match)
 	}
-	match = together(matches, " OR ")
+	match = sigma.Together(matches, " OR ")
 	if c.Type == sigma.ValueCount {
 		match = "(" + match + " AND " + counted + ` != "")`
 	}

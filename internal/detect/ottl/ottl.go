@@ -191,47 +191,13 @@ func strip(condition string) string {
 }
 
 func (em emitter) expr(e sigma.Expr) (string, error) {
-	switch e := e.(type) {
-	case sigma.And:
-		if len(e) == 0 {
-			return "true", nil
-		}
-		return em.all(e, " and ")
-	case sigma.Or:
-		if len(e) == 0 {
-			return "false", nil
-		}
-		return em.all(e, " or ")
-	case sigma.Not:
-		part, err := em.expr(e.Expr)
+	return sigma.Language{And: " and ", Or: " or ", True: "true", False: "false", Test: em.test, Not: func(e sigma.Expr) (string, error) {
+		part, err := em.expr(e)
 		if !strings.HasPrefix(part, "(") {
 			part = "(" + part + ")"
 		}
 		return "not " + part, err
-	case *sigma.Test:
-		return em.test(e)
-	}
-	return "", fmt.Errorf("%T is not covered", e)
-}
-
-func (em emitter) all(parts []sigma.Expr, word string) (string, error) {
-	texts := make([]string, len(parts))
-	for i, part := range parts {
-		text, err := em.expr(part)
-		if err != nil {
-			return "", err
-		}
-		texts[i] = text
-	}
-	return any1(texts, word), nil
-}
-
-// any1 puts conditions together; a single one stays as it is.
-func any1(texts []string, word string) string {
-	if len(texts) == 1 {
-		return texts[0]
-	}
-	return "(" + strings.Join(texts, word) + ")"
+	}}.Write(e)
 }
 
 // test writes one. It can be asked of any record: of a missing attribute and one of another type too it has an answer,
@@ -263,7 +229,7 @@ func (em emitter) test(t *sigma.Test) (string, error) {
 		for _, value := range t.Values {
 			texts = append(texts, attribute+" == "+value)
 		}
-		return any1(texts, " or "), nil
+		return sigma.Together(texts, " or "), nil
 	case t.Op == sigma.FieldRef:
 		var texts []string
 		for _, name := range t.Values {
@@ -280,7 +246,7 @@ func (em emitter) test(t *sigma.Test) (string, error) {
 				}
 			}
 		}
-		return any1(texts, " or "), nil
+		return sigma.Together(texts, " or "), nil
 	case t.Op == sigma.CIDR:
 		var networks []string
 		for _, value := range t.Values {
@@ -336,7 +302,7 @@ func (em emitter) test(t *sigma.Test) (string, error) {
 			listed = append(listed, element(t.Op, value))
 		}
 	}
-	condition := any1(texts, " or ")
+	condition := sigma.Together(texts, " or ")
 	if !bare {
 		condition = "(" + isString + " and " + condition + ")"
 	}

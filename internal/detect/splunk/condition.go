@@ -80,46 +80,13 @@ func single(name string) string { return "'" + name + "'" }
 func quote(text string) string { return `"` + text + `"` }
 
 func (em *emitter) expr(e sigma.Expr) (string, error) {
-	switch e := e.(type) {
-	case sigma.And:
-		if len(e) == 0 {
-			return "1=1", nil
-		}
-		return em.join(e, " AND ")
-	case sigma.Or:
-		if len(e) == 0 {
-			return "1=0", nil
-		}
-		return em.join(e, " OR ")
-	case sigma.Not:
-		text, err := em.expr(e.Expr)
+	return sigma.Language{And: " AND ", Or: " OR ", True: "1=1", False: "1=0", Test: em.test, Not: func(e sigma.Expr) (string, error) {
+		text, err := em.expr(e)
 		if strings.HasPrefix(text, "if(") {
 			text = "(" + text + ")" // whatever NOT and = bind stronger
 		}
 		return "NOT " + text, err
-	case *sigma.Test:
-		return em.test(e)
-	}
-	return "", fmt.Errorf("%T is no expression", e)
-}
-
-func (em *emitter) join(parts []sigma.Expr, word string) (string, error) {
-	var texts []string
-	for _, part := range parts {
-		text, err := em.expr(part)
-		if err != nil {
-			return "", err
-		}
-		texts = append(texts, text)
-	}
-	return any1(texts, word), nil
-}
-
-func any1(texts []string, word string) string {
-	if len(texts) == 1 {
-		return texts[0]
-	}
-	return "(" + strings.Join(texts, word) + ")"
+	}}.Write(e)
 }
 
 func (em *emitter) test(t *sigma.Test) (string, error) {
@@ -147,7 +114,7 @@ func (em *emitter) test(t *sigma.Test) (string, error) {
 			}
 			texts = append(texts, certain(append(conditions, f.clean+"="+other.clean)...))
 		}
-		return any1(texts, " OR "), nil
+		return sigma.Together(texts, " OR "), nil
 	case sigma.CIDR:
 		var texts []string
 		for _, value := range t.Values {
@@ -157,7 +124,7 @@ func (em *emitter) test(t *sigma.Test) (string, error) {
 			}
 			texts = append(texts, certain(fmt.Sprintf("cidrmatch(%s,%s)", quote(network.String()), f.value)))
 		}
-		return any1(texts, " OR "), nil
+		return sigma.Together(texts, " OR "), nil
 	case sigma.InList:
 		var texts []string
 		for _, name := range t.Values {
@@ -167,7 +134,7 @@ func (em *emitter) test(t *sigma.Test) (string, error) {
 			}
 			texts = append(texts, fmt.Sprintf("isnotnull(%s)", found))
 		}
-		return any1(texts, " OR "), nil
+		return sigma.Together(texts, " OR "), nil
 	}
 	pattern, err := patternOf(t)
 	if err != nil {
